@@ -1,0 +1,41 @@
+/**
+ * What passes between a process slot (supervising side) and the host inside the child process. Types only.
+ *
+ * Two channels: IPC for messages, and a pipe that only the child's watchdog thread writes, so that the child's vital
+ * signs and counters arrive even while its event loop is busy or hung.
+ */
+import type { WireError } from '../errors.ts';
+import type { ExitReason } from '../exit-reason.ts';
+import type { CounterLayout } from '../shared/counters.ts';
+
+export type ToProcess =
+  | {
+      type: 'start';
+      slotId: string;
+      epoch: number;
+      params: unknown;
+      previousExit: ExitReason | undefined;
+      beatEveryMs: number;
+    }
+  | { type: 'stop'; deadlineMs: number }
+  | { type: 'message'; payload: unknown };
+
+export type FromProcess =
+  | { type: 'ready' }
+  | { type: 'message'; payload: unknown }
+  | { type: 'tree'; tree: unknown }
+  /** Announces a set of counters; later watchdog reports carry its values under `source`. */
+  | { type: 'counters'; source: string; layout: CounterLayout }
+  | { type: 'failed'; error: WireError };
+
+/** One line of JSON on the watchdog's pipe. */
+export interface WatchdogReport {
+  /** How long the child's event loop has been silent. */
+  silentMs: number;
+  doing: string;
+  rssBytes: number;
+  counters: Record<string, number[]>;
+}
+
+/** File descriptor of the watchdog's pipe in the child (after stdin, stdout, stderr and IPC). */
+export const WATCHDOG_FD = 4;

@@ -1,0 +1,53 @@
+/**
+ * The errors of a supervisor, in one place: code, words, mend.
+ *
+ * What made a child fail travels along as the cause.
+ */
+import { CodedError, fromWire } from '../errors.ts';
+import { describeExit } from '../exit-reason.ts';
+import type { ExitReason } from '../exit-reason.ts';
+import type { RestartIntensityOptions } from './restart-intensity.ts';
+
+export function childStartFailed(supervisor: string, child: string, reason: ExitReason): CodedError {
+  return new CodedError(
+    'E_CHILD_START_FAILED',
+    `${supervisor}/${child} did not start: ${describeExit(reason)}`,
+    {
+      kind: 'transient',
+      details: { supervisor, child },
+      ...causeOf(reason),
+    },
+  );
+}
+
+export function restartIntensityExceeded(
+  supervisor: string,
+  child: string,
+  { restartsMax, windowMs }: RestartIntensityOptions,
+  reason: ExitReason,
+): CodedError {
+  return new CodedError(
+    'E_RESTART_INTENSITY',
+    `${supervisor} gives up: more than ${restartsMax} restarts in ${windowMs} ms, last ${child} (${describeExit(reason)})`,
+    {
+      kind: 'transient',
+      details: { supervisor, child, restartsMax, windowMs },
+      mend: 'Mend what makes the child fail; its last exits are in the tree view.',
+      ...causeOf(reason),
+    },
+  );
+}
+
+export function childUnknown(supervisor: string, id: string): CodedError {
+  return new CodedError('E_CHILD_UNKNOWN', `${supervisor} has no child ${id}`, { details: { id } });
+}
+
+export function supervisorStopped(supervisor: string, status: string, toWhat: string): CodedError {
+  return new CodedError('E_SUPERVISOR_STOPPED', `${supervisor} is ${status}: it cannot ${toWhat}`, {
+    details: { status },
+  });
+}
+
+function causeOf(reason: ExitReason): { cause?: CodedError } {
+  return reason.kind === 'failed' ? { cause: fromWire(reason.error) } : {};
+}

@@ -1,0 +1,137 @@
+/**
+ * The first file that runs inside a worker thread: hosts the slot's actors under a supervisor of their own.
+ *
+ * This is the lower of the two levels of supervision. An actor that throws is restarted here, in its own thread, with
+ * its mailbox; when that does not help (its restart intensity is exceeded) or the thread itself fails, the slot's
+ * supervisor on the other side starts a new thread with a new epoch.
+ */
+import type { Transferable } from 'node:worker_threads';
+import { ActorSystem } from '../actor-system.ts';
+import { sleep, systemClock } from '../clock.ts';
+import { toWire } from '../errors.ts';
+import { isAbnormal } from '../exit-reason.ts';
+import type { ExitReason } from '../exit-reason.ts';
+import { CounterBlock } from '../shared/counters.ts';
+import { Vitals } from '../shared/vitals.ts';
+import type { ChildSpec } from '../supervision/child-spec.ts';
+import { Supervisor } from '../supervision/supervisor.ts';
+import type { FromThread, ThreadTask, ToThread } from './protocol.ts';
+
+/** What a thread's module gets to build its actors from. */
+export interface ThreadHost {
+  readonly slotId: string;
+  readonly epoch: number;
+  readonly params: unknown;
+  /** Why the last incarnation in this slot ended; what it was working on is a suspect. */
+  readonly previousExit: ExitReason | undefined;
+  readonly system: ActorSystem;
+  readonly counters: CounterBlock;
+  readonly vitals: Vitals;
+  post(payload: unknown, transferList?: Transferable[]): void;
+  /** One listener; messages that come before it is set wait. */
+  onMessage(listener: (payload: unknown) => void): void;
+}
+
+/** A thread's module exports this under the name `threadMain`. */
+export type ThreadMain = (host: ThreadHost) => ThreadActors | Promise<ThreadActors>;
+
+export interface ThreadActors {
+  /** Started in this order, stopped in reverse. */
+  children: ChildSpec[];
+  /** Called after the last child has stopped: connections and the like. */
+  close?(): Promise<void> | void;
+}
+
+/** Restarts of one thread's actors within the window before the whole thread is given up. */
+const RESTARTS_MAX = 10;
+const RESTART_WINDOW_MS = 10_000;
+/** A thread that has failed may give back what it holds for so long; then it goes as it is. */
+const CLOSE_AFTER_FAILURE_MS = 1_000;
+
+/** An empty task, by which the pool keeps its spare threads. */
+export function doNothing(): void {}
+
+export default async function runThread(task: ThreadTask): Promise<void> {
+  const { port } = task;
+  const send = (message: FromThread, transferList: Transferable[] = []): void =>
+    port.postMessage(message, transferList as never);
+  const vitals = new Vitals(task.vitals);
+  const beat = setInterval(() => {
+    vitals.beat();
+    vitals.set('heapUsedBytes', process.memoryUsage().heapUsed);
+  }, task.beatEveryMs);
+  vitals.beat();
+
+  let reason: ExitReason;
+  try {
+    reason = await host(task, vitals, send);
+  } catch (thrown) {
+    reason = { kind: 'failed', error: toWire(thrown) };
+  }
+  clearInterval(beat);
+  send({ type: 'exit', reason });
+  // What failed may have left anything behind: timers, handles, a module that did not load and never will in this
+  // thread. So the thread goes with it; only one that was stopped cleanly is used again.
+  if (isAbnormal(reason)) process.exit(1);
+  port.close();
+}
+
+async function host(
+  task: ThreadTask,
+  vitals: Vitals,
+  send: (message: FromThread, transferList?: Transferable[]) => void,
+): Promise<ExitReason> {
+  const stopRequest = Promise.withResolvers<number>();
+  const early: unknown[] = [];
+  let listener: ((payload: unknown) => void) | undefined;
+  task.port.on('message', (message: ToThread) => {
+    if (message.type === 'stop') stopRequest.resolve(message.deadlineMs);
+    else if (listener === undefined) early.push(message.payload);
+    else listener(message.payload);
+  });
+
+  const module = (await import(task.moduleUrl)) as { threadMain: ThreadMain };
+  const system = new ActorSystem({ clock: systemClock });
+  const actors = await module.threadMain({
+    slotId: task.slotId,
+    epoch: task.epoch,
+    params: task.params,
+    previousExit: task.previousExit,
+    system,
+    counters: new CounterBlock(task.counterLayout, task.counters),
+    vitals,
+    post: (payload, transferList) => send({ type: 'message', payload }, transferList),
+    onMessage: (next) => {
+      listener = next;
+      for (const payload of early.splice(0)) next(payload);
+    },
+  });
+
+  const supervisor = new Supervisor({
+    id: task.slotId,
+    strategy: 'oneForOne',
+    intensity: { restartsMax: RESTARTS_MAX, windowMs: RESTART_WINDOW_MS },
+    children: actors.children,
+  });
+  supervisor.observe(() => send({ type: 'tree', tree: supervisor.describe() }));
+  const close = async (): Promise<void> => actors.close?.();
+  try {
+    await supervisor.start();
+    send({ type: 'ready' });
+    const ended = await Promise.race([stopRequest.promise, supervisor.exited]);
+    if (typeof ended !== 'number') return await afterFailure(ended, close);
+    await supervisor.stop(ended);
+    await system.stop(ended);
+  } catch (thrown) {
+    return await afterFailure({ kind: 'failed', error: toWire(thrown) }, close);
+  }
+  // Its time is the deadline of the stop, which the slot keeps.
+  await close();
+  return { kind: 'shutdown' };
+}
+
+/** A close that fails or never ends must not hide why the thread has failed. */
+async function afterFailure(reason: ExitReason, close: () => Promise<void>): Promise<ExitReason> {
+  await Promise.race([close().catch(() => undefined), sleep(systemClock, CLOSE_AFTER_FAILURE_MS)]);
+  return reason;
+}

@@ -1,0 +1,174 @@
+/**
+ * Worker threads of one role, from piscina: one endless task per thread.
+ *
+ * Not a job queue: `run` settles only when the thread's work has ended for good. Piscina keeps threads warm and
+ * replaces dead ones; what runs on them, and what happens after a death, is the slots' and their supervisor's affair.
+ *
+ * Invariants: a `run` that failed settles after its thread is gone; one thread's death never touches another's task. A worker that fails while it boots poisons piscina's pool for ever, so that pool takes nothing new, its
+ * running tasks go on to their ends, and the next `run` has a fresh one.
+ */
+import { Piscina } from 'piscina';
+import type { Transferable, Worker } from 'node:worker_threads';
+import { sleep, systemClock } from '../clock.ts';
+import { CodedError } from '../errors.ts';
+
+export interface ThreadPoolOptions {
+  /** Threads kept ready beyond those at work: a replacement then needs no thread start (3 against 40-90 ms). */
+  spareThreads: number;
+  /** Upper bound of threads at once. */
+  threadsMax: number;
+  /** Heap limit per thread; at it the thread dies alone with `outOfMemory`. */
+  heapMbMax: number;
+}
+
+/** A thread that has been idle this long goes, down to the spare ones. */
+const IDLE_TIMEOUT_MS = 2_000;
+
+/**
+ * How long a terminated thread is waited for. JavaScript ends at once; only native code that does not return can take
+ * longer, and nothing ends that. What it may still write is refused by its epoch.
+ */
+const TERMINATION_MS_MAX = 2_000;
+
+const entryUrl = new URL(`./entry.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
+
+/** One pool of piscina's and what it does not tell. */
+interface Generation {
+  pool: Piscina;
+  running: number;
+  /** Every thread that is not gone yet, terminated ones included, and the promise of its end. */
+  threads: Map<Worker, Promise<void>>;
+}
+
+export class ThreadPool {
+  readonly #options: ThreadPoolOptions;
+  #present: Generation | undefined;
+  /** Poisoned: they take nothing new and only let their tasks end. */
+  readonly #retired = new Set<Generation>();
+  #isClosed = false;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Threads that exist: at work, spare, booting. */
+  get threadCount(): number {
+    return this.#generations().reduce((sum, { pool }) => sum + pool.threads.length, 0);
+  }
+
+  /** Runs the task on a thread of its own. Aborting the signal terminates that thread, and nothing else. */
+  async run(task: unknown, transferList: Transferable[], signal: AbortSignal): Promise<unknown> {
+    const generation = this.#current();
+    generation.running += 1;
+    const result = generation.pool.run(task, { transferList: transferList as never, signal });
+    this.#keepSpare(generation);
+    try {
+      return (await result) as unknown;
+    } catch (thrown) {
+      await terminated(generation);
+      throw thrown;
+    } finally {
+      generation.running -= 1;
+      if (generation.pool.threads.length === 0) this.#retire(generation);
+      else if (generation === this.#present) this.#keepSpare(generation);
+      else this.#endWhenIdle(generation);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const generations = this.#generations();
+    this.#present = undefined;
+    this.#retired.clear();
+    await Promise.all(
+      generations.map(async (generation) => {
+        await generation.pool.destroy();
+        await terminated(generation);
+      }),
+    );
+  }
+
+  #generations(): Generation[] {
+    return this.#present === undefined ? [...this.#retired] : [this.#present, ...this.#retired];
+  }
+
+  #current(): Generation {
+    if (this.#isClosed) throw new CodedError('E_POOL_CLOSED', 'the thread pool is closed');
+    if (this.#present !== undefined) return this.#present;
+    const { spareThreads, threadsMax, heapMbMax } = this.#options;
+    const pool = new Piscina({
+      filename: entryUrl,
+      minThreads: Math.max(1, spareThreads),
+      maxThreads: threadsMax + spareThreads,
+      idleTimeout: IDLE_TIMEOUT_MS,
+      concurrentTasksPerWorker: 1,
+      // The default waits on an atomic between tasks and freezes the thread's timers and I/O meanwhile.
+      atomics: 'disabled',
+      recordTiming: false,
+      resourceLimits: { maxOldGenerationSizeMb: heapMbMax },
+    });
+    const generation: Generation = { pool, running: 0, threads: new Map() };
+    pool.on('workerCreate', () => noteThreads(generation));
+    // Every failure of a task reaches its `run`; an error without a task means that a worker could not boot, or that
+    // an idle one died. They cannot be told apart, and the first one poisons.
+    pool.on('error', () => this.#retire(generation));
+    this.#present = generation;
+    return generation;
+  }
+
+  /**
+   * Piscina has one lower bound of threads, busy ones included, and looks at it only when a thread dies or falls idle.
+   * So the bound follows the tasks, and empty tasks make it look: one that finds no idle thread starts one, and an
+   * idle thread too many begins its time-out after one.
+   */
+  #keepSpare(generation: Generation): void {
+    const { pool, running } = generation;
+    const { spareThreads } = this.#options;
+    const wanted = Math.min(Math.max(1, running + spareThreads), pool.maxThreads);
+    pool.options.minThreads = wanted;
+    const excess = pool.threads.length - wanted;
+    for (let looks = excess < 0 ? spareThreads : excess; looks > 0; looks -= 1) {
+      pool.run(undefined, { name: 'doNothing' }).catch(() => undefined);
+    }
+    noteThreads(generation);
+  }
+
+  #retire(generation: Generation): void {
+    if (generation === this.#present) {
+      this.#present = undefined;
+      this.#retired.add(generation);
+    }
+    this.#endWhenIdle(generation);
+  }
+
+  /** Without a thread, a task that waits for one would wait for ever: it fails now. */
+  #endWhenIdle(generation: Generation): void {
+    if (generation.running > 0 && generation.pool.threads.length > 0) return;
+    this.#retired.delete(generation);
+    // Nothing can be done about a pool that does not even close.
+    generation.pool.destroy().catch(() => undefined);
+  }
+}
+
+function noteThreads({ pool, threads }: Generation): void {
+  for (const thread of pool.threads) {
+    if (threads.has(thread)) continue;
+    const gone = new Promise<void>((resolve) => {
+      thread.once('exit', () => {
+        threads.delete(thread);
+        resolve();
+      });
+    });
+    threads.set(thread, gone);
+  }
+}
+
+/** Piscina reports a task's end before the thread's: waits for the threads it has let go of. */
+async function terminated({ pool, threads }: Generation): Promise<void> {
+  const kept = new Set(pool.threads);
+  const going = [...threads].filter(([thread]) => !kept.has(thread)).map(([, gone]) => gone);
+  if (going.length === 0) return;
+  const patience = new AbortController();
+  await Promise.race([Promise.all(going), sleep(systemClock, TERMINATION_MS_MAX, patience.signal)]);
+  patience.abort();
+}
