@@ -1,0 +1,236 @@
+/**
+ * Drives a handler from the head of a lane, for the partitions this owner holds: read, handle, commit, in order within
+ * each partition; partitions go on independently. The next batch is read while the present one is handled.
+ *
+ * What goes wrong: a transient error waits and tries again, charging nothing. Any other failure charges a strike to
+ * the entry and narrows down the message at fault; that one ends in quarantine, the rest goes on. A lost connection
+ * drops everything read and begins at the head again. A lost lease ends the consumer.
+ *
+ * Invariant: an entry is consumed only by the commit that stores what followed from it; whatever happens before that
+ * may happen again, so a handler must be idempotent.
+ */
+import type { Clock } from '../clock.ts';
+import { systemClock } from '../clock.ts';
+import { CodedError, kindOf } from '../errors.ts';
+import type { CommitPlan, DurableStore, Entry, StrikeRecord, Token } from './durable-store.ts';
+import { createPartitionConsumer } from './partition-consumer.ts';
+import type { PartitionConsumer } from './partition-consumer.ts';
+
+/** Messages [lo, hi) of an entry. */
+export interface Piece {
+  entry: Entry;
+  lo: number;
+  hi: number;
+}
+
+export interface Batch {
+  partition: number;
+  lane: string;
+  /** In order. */
+  pieces: readonly Piece[];
+}
+
+/** A message that breaks its handler. */
+export interface Offence {
+  entry: Entry;
+  index: number;
+  history: StrikeRecord;
+}
+
+/** What is being handled at this moment: kept by the host where it survives the thread. */
+export interface ProgressMark {
+  partition: number;
+  firstId: string;
+  lastId: string;
+  /** The range within the entry, when it is a single one. */
+  lo: number;
+  hi: number;
+}
+
+/** What a previous incarnation was handling when it died. */
+export interface Suspect extends ProgressMark {
+  /** The exit reason, as a stable code. */
+  reason: string;
+  message: string;
+}
+
+export interface ConsumerOptions {
+  store: DurableStore;
+  lane: string;
+  /**
+   * Handles the pieces and says what follows from them. An error of kind `transient` is waited out; `details.index`
+   * (a number) names the message at fault in an entry handled alone.
+   */
+  handle: (batch: Batch) => Promise<CommitPlan>;
+  /** Keeps a message at fault where it is never lost, idempotently, and says what follows in the books. */
+  quarantine: (offence: Offence) => Promise<CommitPlan>;
+  /** Called before each handling and, with undefined, after it. */
+  onProgress?: (partition: number, mark: ProgressMark | undefined) => void;
+  /** False while the lease is not surely valid: nothing is begun then. Fencing protects the commit in any case. */
+  mayAct?: (partition: number) => boolean;
+  /** It waits for something: the error, or E_LANE_FULL. Not a hang. Undefined when it goes on. */
+  onWaiting?: (partition: number, reason: CodedError | undefined) => void;
+  onCommitted?: (partition: number, entries: readonly Entry[]) => void;
+  clock?: Clock;
+  batchEntriesMax?: number;
+  batchMessagesMax?: number;
+  readBytesMax?: number;
+  /** How long one read waits for something new. */
+  blockMs?: number;
+  /** Failures of one message, handled alone, before it is quarantined. */
+  strikesMax?: number;
+  backOffMinMs?: number;
+  backOffMaxMs?: number;
+}
+
+export interface Consumer {
+  /** Begins with a partition, at its head. */
+  assign(partition: number, token: Token, suspect?: Suspect): void;
+  /** Stops with a partition after what is in hand is committed. */
+  release(partition: number): Promise<void>;
+  /** Settles after `stop`; rejects with what ended it: E_FENCED, or what the store refused for good. */
+  run(): Promise<void>;
+  /** Ends after what is in hand is committed. */
+  stop(): Promise<void>;
+}
+
+/** Small frames come by the hundred under many small requests; `BATCH_MESSAGES_MAX` bounds large ones. */
+export const BATCH_ENTRIES_MAX = 256;
+export const BATCH_MESSAGES_MAX = 2_000;
+export const READ_BYTES_MAX = 8 * 1024 ** 2;
+export const BLOCK_MS = 500;
+export const STRIKES_MAX = 3;
+export const BACK_OFF_MIN_MS = 10;
+export const BACK_OFF_MAX_MS = 1_000;
+
+export function createConsumer(options: ConsumerOptions): Consumer {
+  const { store, lane } = options;
+  const settings = {
+    ...options,
+    clock: options.clock ?? systemClock,
+    batchEntriesMax: options.batchEntriesMax ?? BATCH_ENTRIES_MAX,
+    batchMessagesMax: options.batchMessagesMax ?? BATCH_MESSAGES_MAX,
+    strikesMax: options.strikesMax ?? STRIKES_MAX,
+    backOffMinMs: options.backOffMinMs ?? BACK_OFF_MIN_MS,
+    backOffMaxMs: options.backOffMaxMs ?? BACK_OFF_MAX_MS,
+  };
+  const tracks = new Map<number, PartitionConsumer>();
+  let isStopping = false;
+  let reading: AbortController | undefined;
+  /** Which partitions the present read waits for. */
+  let readFor = new Set<number>();
+  let settleRun = (): void => {};
+  let wakeReader = (): void => {};
+  let failure: { error: unknown } | undefined;
+
+  /** A partition wants entries: the present read must include it, and from where it stands. */
+  function readAgain(partition: number, isMoved: boolean): void {
+    if (readFor.has(partition) && !isMoved) return;
+    reading?.abort();
+    wakeReader();
+  }
+
+  async function readOn(): Promise<void> {
+    let failures = 0;
+    while (!isStopping) {
+      const hungry = [...tracks.values()].filter((track) => track.isHungry());
+      readFor = new Set(hungry.map(({ partition }) => partition));
+      if (hungry.length === 0) {
+        await new Promise<void>((resolve) => {
+          wakeReader = resolve;
+        });
+        continue;
+      }
+      const { generation } = store;
+      const asked = hungry.map((track) => ({ track, from: track.position(generation) }));
+      reading = new AbortController();
+      try {
+        const entries = await store.read(
+          asked.map(({ track, from }) => ({ partition: track.partition, lane, afterId: from.afterId })),
+          {
+            entriesMax: settings.batchEntriesMax,
+            bytesMax: options.readBytesMax ?? READ_BYTES_MAX,
+            blockMs: options.blockMs ?? BLOCK_MS,
+            signal: reading.signal,
+          },
+        );
+        const byPartition = Map.groupBy(entries, ({ partition }) => partition);
+        for (const { track, from } of asked) {
+          track.offer(byPartition.get(track.partition) ?? [], from);
+        }
+        failures = 0;
+      } catch (thrown) {
+        if (kindOf(thrown) !== 'transient') throw thrown;
+        failures += 1;
+        const waitMs = Math.min(settings.backOffMaxMs, settings.backOffMinMs * 2 ** Math.min(failures, 16));
+        await pause(waitMs);
+      }
+    }
+  }
+
+  function pause(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = settings.clock.after(waitMs, resolve);
+      wakeReader = () => {
+        if (!isStopping) return;
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  function fail(error: unknown): void {
+    failure ??= { error };
+    isStopping = true;
+    reading?.abort();
+    wakeReader();
+    for (const track of tracks.values()) void track.stop();
+    settleRun();
+  }
+
+  return {
+    assign(partition, token, suspect) {
+      if (isStopping) {
+        throw new CodedError('E_CONSUMER_STOPPED', 'the consumer has stopped', { kind: 'transient' });
+      }
+      if (tracks.has(partition)) {
+        throw new CodedError('E_PARTITION_ASSIGNED', `partition ${partition} is assigned already`, {
+          kind: 'defect',
+          mend: 'Release it first.',
+        });
+      }
+      const track = createPartitionConsumer(settings, partition, token, suspect, readAgain);
+      tracks.set(partition, track);
+      void track.ended.catch(fail);
+    },
+
+    async release(partition) {
+      const track = tracks.get(partition);
+      await track?.stop();
+      tracks.delete(partition);
+    },
+
+    run() {
+      return new Promise((resolve, reject) => {
+        settleRun = () => {
+          if (failure === undefined) resolve();
+          else reject(asError(failure.error));
+        };
+        if (isStopping) settleRun();
+        else readOn().catch(fail);
+      });
+    },
+
+    async stop() {
+      isStopping = true;
+      reading?.abort();
+      wakeReader();
+      await Promise.all([...tracks.values()].map((track) => track.stop()));
+      settleRun();
+    },
+  };
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,0 +1,272 @@
+/**
+ * The durable mailbox as an interface: partitioned, bounded, fenced. Two implementations behave alike and pass one
+ * contract suite: `redis-store.ts` (real) and `memory-store.ts` (one process, for specs and trials).
+ *
+ * A *partition* is a number; a *lane* is one ordered queue in it, named by the caller; an *entry* is one stored payload
+ * that carries `count` messages; a *delayed set* holds payloads until they are due. Everything one commit touches lies
+ * in one partition.
+ *
+ * Invariant: an entry leaves a lane only by a commit of the partition's present owner, and that same commit stores
+ * everything that follows from it. Nothing is ever trimmed.
+ */
+import type { CodedError } from '../errors.ts';
+
+/**
+ * What a lane may hold. A bound refuses only when the lane already holds something: an empty lane takes any one append
+ * or commit, so that a large piece never blocks for ever. Memory needed in the worst case is therefore `bytesMax` plus
+ * one such piece.
+ */
+export interface Bounds {
+  entriesMax: number;
+  /** Sum of payload bytes; the store's own overhead is on top (about 100 B an entry). */
+  bytesMax: number;
+  messagesMax?: number;
+  /** The oldest entry's age by the store's clock. */
+  ageMsMax?: number;
+}
+
+export interface AppendRequest {
+  partition: number;
+  lane: string;
+  /** 32 hex digits, random per writer incarnation. */
+  writerId: string;
+  /** Starts at 1, plus 1 each. One (writer, partition, lane, sequence) names one content for ever. */
+  sequence: number;
+  /** Messages in the payload, at least 1. */
+  count: number;
+  payload: Buffer;
+  bounds: Bounds;
+  /** The highest `accepted` this process has ever been told for the partition: the store refuses when it is older. */
+  witnessed?: number;
+}
+
+export type FullReason = 'entries' | 'bytes' | 'messages' | 'age';
+
+/**
+ * `stored` and `repeat`: it is in the lane (or was, and is committed), exactly once. `gap`: earlier appends of this
+ * writer are missing, nothing was written. `full`: a bound is reached, nothing was written. `older`: the store came
+ * back older than `witnessed`, nothing was written. `error`: nothing was written when `error.details.stored` is `no`;
+ * it may or may not have been when it is `unknown`.
+ */
+export type AppendResult =
+  | { status: 'stored'; accepted: number; position: string }
+  | { status: 'repeat'; accepted: number; position?: string }
+  | { status: 'gap'; last: number }
+  | { status: 'full'; reason: FullReason }
+  | { status: 'older'; accepted: number }
+  | { status: 'error'; error: CodedError };
+
+export interface LanePosition {
+  partition: number;
+  lane: string;
+  /** Read behind this id; `START` reads from the head. */
+  afterId: string;
+}
+
+/** Before the first entry of any lane. */
+export const START = '0-0';
+
+export interface ReadOptions {
+  /** Per lane. */
+  entriesMax: number;
+  /** Over all lanes; at least one entry comes when there is one. The rest is read again by the next call. */
+  bytesMax?: number;
+  /** How long to wait when there is nothing, ms; 0 does not wait. */
+  blockMs: number;
+  /** Ends the waiting at once with what is there: nothing. */
+  signal?: AbortSignal;
+}
+
+export interface Entry {
+  partition: number;
+  lane: string;
+  /** `<messages of the lane up to and with this entry>-<count>`: grows in the order of appending. */
+  id: string;
+  count: number;
+  payload: Buffer;
+  /** When the store took it, wall ms by the store's clock. */
+  storedAtMs: number;
+}
+
+/** Who may commit: valid while the owner's nonce and epoch are exactly these. */
+export interface Token {
+  laneGroup: string;
+  nonce: string;
+  epoch: number;
+}
+
+/** An entry that a commit consumes. `bytes` is its payload's length. */
+export interface Input {
+  lane: string;
+  id: string;
+  bytes: number;
+}
+
+export interface Output {
+  lane: string;
+  payload: Buffer;
+  /** Messages in it; 1 when not given. */
+  count?: number;
+  /** The first output of a lane in a commit decides. */
+  bounds: Bounds;
+}
+
+export interface DelayedOutput {
+  set: string;
+  /** Unique within the set: adding an equal payload moves its due time. */
+  payload: Buffer;
+  /** Due this long after the commit, by the store's clock. */
+  delayMs: number;
+  bounds: Pick<Bounds, 'entriesMax' | 'bytesMax'>;
+}
+
+/** What follows from handling inputs: everything a commit writes besides deleting them. */
+export interface CommitPlan {
+  outputs?: readonly Output[];
+  delayed?: readonly DelayedOutput[];
+  /** Ledger counters to advance, by name. `replayed` counts messages that outputs bring back into an input lane. */
+  counters?: Readonly<Record<string, number>>;
+  /** A message that goes on as several parts: it is in flight until each part is settled. */
+  openGroups?: readonly { id: string; parts: number }[];
+  /** At the last part the group is closed and `counter` advances by 1. */
+  settleGroups?: readonly { id: string; counter: string; parts?: number }[];
+}
+
+export interface CommitRequest extends CommitPlan {
+  partition: number;
+  token: Token;
+  /** In the order they were read. When the first is gone, this commit was done before. */
+  inputs?: readonly Input[];
+  removeDelayed?: readonly { set: string; payload: Buffer }[];
+  /** `DurableStore.generation` at the time the inputs were read; refused with E_STORE_GENERATION when it changed. */
+  generation?: number;
+}
+
+/**
+ * `repeat`: the first input (or, without inputs, the first delayed member) is gone, nothing was written: an earlier
+ * try of this commit succeeded and its reply was lost. A commit with neither cannot be recognised as a repeat.
+ * `fenced`: another incarnation owns the partition, nothing was written; `current` is its `nonce:epoch`.
+ * `full`: an output lane or delayed set is at its bound, nothing was written.
+ */
+export type CommitResult =
+  | { status: 'committed' }
+  | { status: 'repeat' }
+  | { status: 'fenced'; current: string }
+  | { status: 'full'; lane: string };
+
+export interface DueMembers {
+  members: { payload: Buffer; dueAtMs: number }[];
+  /** Until the next member that is not due yet; undefined when there is none. */
+  nextDueInMs: number | undefined;
+}
+
+export type AcquireResult = { epoch: number } | { heldBy: string; remainingMs: number };
+export type RenewResult =
+  | { partition: number; epoch: number }
+  | { partition: number; lostTo: string }
+  | { partition: number; error: CodedError };
+
+/** One failed attempt at messages [lo, hi) of an entry. */
+export interface Strike {
+  lo: number;
+  hi: number;
+  /** A stable error code or exit reason. */
+  reason: string;
+  /** One line for a person; cut at 300 characters. */
+  message: string;
+  atMs: number;
+}
+
+export interface StrikeRecord {
+  /** All strikes ever charged to the entry. */
+  total: number;
+  /** How often each range `lo-hi` failed. */
+  ranges: Record<string, number>;
+  /** The latest, oldest first, at most `STRIKES_KEPT`. */
+  latest: Strike[];
+}
+
+export const STRIKES_KEPT = 8;
+export const STRIKE_MESSAGE_LENGTH_MAX = 300;
+
+export interface LedgerQuestion {
+  /** Counters that are terminal states: their sum is what has left. */
+  terminal: readonly string[];
+  /** Lanes that accepted messages wait in. */
+  inputLanes: readonly string[];
+}
+
+export interface LaneMeasure {
+  /** Entries really in the lane. */
+  entries: number;
+  /** Messages in it, measured from its first and last id; exact for lanes consumed from the head. */
+  messages: number;
+  bytes: number;
+}
+
+export interface Ledger {
+  /** Messages ever accepted by appends, as this store knows. `accepted + offset` is what appends report. */
+  accepted: number;
+  replayed: number;
+  /** Messages the store once acknowledged and lost by coming back older (see witness.ts). */
+  offset: number;
+  counters: Record<string, number>;
+  measured: {
+    lanes: Record<string, LaneMeasure>;
+    groupsOpen: number;
+    /** Members per delayed set. */
+    delayed: Record<string, number>;
+  };
+  /** accepted + replayed = sum of terminal counters + messages in the input lanes + open groups; and no problem. */
+  balanced: boolean;
+  /** Accepted and not terminal: measured, not counted. */
+  inFlight: number;
+  /** What does not fit, for a person; empty when balanced. */
+  problems: string[];
+}
+
+export interface DurableStore {
+  /**
+   * Grows whenever a connection to the store was lost. What was read under another generation may no longer be there
+   * under the same id (a store restored from an older copy), so it must be read again and not committed.
+   */
+  readonly generation: number;
+  /** One round trip for all. Never rejects: each request has its own result, in order. */
+  append(requests: readonly AppendRequest[]): Promise<AppendResult[]>;
+  /** The last sequence stored for this writer; 0 when unknown (never, or longer ago than its TTL). */
+  writerLast(partition: number, lane: string, writerId: string): Promise<number>;
+  /** Entries behind the given positions, in order within each lane. Rejects with kind `transient` when away. */
+  read(positions: readonly LanePosition[], options: ReadOptions): Promise<Entry[]>;
+  /** Atomic and fenced. Rejects with kind `transient` when the outcome is not known; `permanent` for a bad request. */
+  commit(request: CommitRequest): Promise<CommitResult>;
+  /** Members that are due, earliest first; they stay until a commit removes them. */
+  takeDue(partition: number, set: string, limit: number): Promise<DueMembers>;
+  /** Takes a free, expired or own lease. The epoch grows by each acquiring, so that an older incarnation is fenced. */
+  acquire(partition: number, laneGroup: string, nonce: string, ttlMs: number): Promise<AcquireResult>;
+  /** Prolongs own leases, also expired ones that nobody took. One round trip; one result per partition, in order. */
+  renew(
+    partitions: readonly number[],
+    laneGroup: string,
+    nonce: string,
+    ttlMs: number,
+  ): Promise<RenewResult[]>;
+  /** Gives own leases up, so that another need not wait for their expiry. */
+  release(partitions: readonly number[], laneGroup: string, nonce: string): Promise<void>;
+  /** Charges a strike; returns the record, or undefined when the entry is gone. Cleared when the entry is committed. */
+  addStrike(
+    partition: number,
+    lane: string,
+    entryId: string,
+    strike: Strike,
+  ): Promise<StrikeRecord | undefined>;
+  strikesOf(partition: number, lane: string, entryId: string): Promise<StrikeRecord | undefined>;
+  /** All entries of the lane with strikes, by entry id. */
+  strikes(partition: number, lane: string): Promise<Map<string, StrikeRecord>>;
+  ledger(partition: number, question: LedgerQuestion): Promise<Ledger>;
+  /**
+   * Makes sure that appends never again report a number up to `sequence`: raises the ledger's offset when the store is
+   * behind. Returns what the store knew before; lower than `sequence` means that messages are lost.
+   */
+  raiseSequence(partition: number, sequence: number): Promise<number>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,124 @@
+/**
+ * One partition of the in-memory store: the same books and structures that Redis keeps under one hash tag.
+ */
+import type { CommitRequest, Entry, StrikeRecord } from './durable-store.ts';
+import { countOf, ID_JUMP } from './store-names.ts';
+
+export interface Lease {
+  nonce: string;
+  epoch: number;
+  expiresAtMs: number;
+}
+
+export interface WriterState {
+  lanes: Map<string, { last: number; id: string }>;
+  expiresAtMs: number;
+}
+
+export class MemoryPartition {
+  readonly fields = new Map<string, string>();
+  readonly streams = new Map<string, Entry[]>();
+  /** Member bytes as latin1 text, to the due time. */
+  readonly sets = new Map<string, Map<string, number>>();
+  readonly owners = new Map<string, Lease>();
+  readonly groups = new Map<string, number>();
+  readonly strikes = new Map<string, StrikeRecord>();
+  /** The least recently used first. */
+  readonly writers = new Map<string, WriterState>();
+
+  number(field: string): number {
+    return Number(this.fields.get(field) ?? 0);
+  }
+  put(field: string, value: number): void {
+    this.fields.set(field, String(value));
+  }
+  add(field: string, amount: number): void {
+    this.put(field, this.number(field) + amount);
+  }
+  stream(lane: string): Entry[] {
+    return inMap(this.streams, lane, () => []);
+  }
+  set(name: string): Map<string, number> {
+    return inMap(this.sets, name, () => new Map<string, number>());
+  }
+  /** The id sum of the lane's last entry; a new lane starts behind every id that a lost one may have used. */
+  top(lane: string): number {
+    const known = this.fields.get(`lane:${lane}:sequence`);
+    return known === undefined ? Math.ceil(this.number('offset') / ID_JUMP) * ID_JUMP : Number(known);
+  }
+  push(partition: number, lane: string, count: number, payload: Buffer, nowMs: number): string {
+    const top = this.top(lane) + count;
+    const id = `${top}-${count}`;
+    const entry = { partition, lane, id, count, payload: Buffer.from(payload), storedAtMs: nowMs };
+    const stream = this.stream(lane);
+    if (stream.length === 0) this.fields.delete(`lane:${lane}:gaps`);
+    stream.push(entry);
+    this.put(`lane:${lane}:sequence`, top);
+    this.add(`lane:${lane}:entriesIn`, 1);
+    this.add(`lane:${lane}:messages`, count);
+    this.add(`lane:${lane}:bytes`, payload.length);
+    return id;
+  }
+}
+
+/** The first output lane or delayed set that the commit would overfill, after what it takes out. */
+export function fullLane(state: MemoryPartition, request: CommitRequest): string | undefined {
+  const outputs = Map.groupBy(request.delayed ?? [], ({ set }) => set);
+  for (const [set, added] of outputs) {
+    const removed = (request.removeDelayed ?? []).filter((removal) => removal.set === set);
+    const bounds = added[0]?.bounds;
+    const remaining = (state.sets.get(set)?.size ?? 0) - removed.length;
+    const bytes = state.number(`set:${set}:bytes`) - sum(removed.map(({ payload }) => payload.length));
+    if (bounds === undefined || remaining <= 0) continue;
+    const addedBytes = sum(added.map(({ payload }) => payload.length));
+    if (remaining + added.length > bounds.entriesMax || bytes + addedBytes > bounds.bytesMax) return set;
+  }
+  for (const [lane, added] of Map.groupBy(request.outputs ?? [], (output) => output.lane)) {
+    const removed = (request.inputs ?? []).filter((input) => input.lane === lane);
+    const bounds = added[0]?.bounds;
+    const remaining = (state.streams.get(lane)?.length ?? 0) - removed.length;
+    if (bounds === undefined || remaining <= 0) continue;
+    const bytes =
+      state.number(`lane:${lane}:bytes`) -
+      sum(removed.map((input) => input.bytes)) +
+      sum(added.map(({ payload }) => payload.length));
+    const messages =
+      state.number(`lane:${lane}:messages`) -
+      sum(removed.map(({ id }) => countOf(id))) +
+      sum(added.map(({ count }) => count ?? 1));
+    const isFull =
+      remaining + added.length > bounds.entriesMax ||
+      bytes > bounds.bytesMax ||
+      messages > (bounds.messagesMax ?? Infinity);
+    if (isFull) return lane;
+  }
+  return undefined;
+}
+
+/** The writer's state unless it expired; expired ones go, the least recently used first. */
+export function writerOf(state: MemoryPartition, writerId: string, nowMs: number): WriterState | undefined {
+  for (const [id, writer] of state.writers) {
+    if (writer.expiresAtMs > nowMs) break;
+    state.writers.delete(id);
+  }
+  return state.writers.get(writerId);
+}
+
+/** The map's value, made when it is missing. */
+export function inMap<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** A delayed member's key in its set. */
+export function keyOf(payload: Buffer): string {
+  return payload.toString('latin1');
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,179 @@
+--[==[
+Deletes what was handled and stores everything that follows from it: all or nothing, and only for the owner.
+
+Lua does not roll back, so everything that can fail is checked before the first write, and the first write deletes:
+once a script has written, Redis refuses it nothing more, so it goes through at maxmemory too. That is why a commit
+without inputs begins with a delete of nothing.
+
+KEYS  1 owner   2 ledger   3 strikes   4 groups   5… streams and delayed sets, by the plan's key numbers
+ARGV  1 plan as JSON:
+        laneGroup, token ('nonce:epoch'), idJump
+        lanes     [{name, key, ids, inMessages, inBytes, counts, outBytes, entriesMax, bytesMax, messagesMax (0: any)}]
+                  ids: entries to delete; counts: messages of each output; a bound of 0 entries: no outputs
+        first     {key, id}: the first input, absent when there is none
+        sets      [{name, key, removals, delays (ms), addedBytes, entriesMax, bytesMax}]
+        firstSet  number in `sets` of the first removal, when there is one and no first input
+        counters  [[name, amount]]   open [[id, parts]]   settle [[id, parts, counter]]
+      2… payloads: removals of each set, then outputs of each lane, then added members of each set
+
+Results  {'committed'}   {'repeat'}   {'fenced', current 'nonce:epoch'}   {'full', lane or set}   error TAMPERED
+]==]
+local plan = cjson.decode(ARGV[1])
+local ledger, strikes, groups = KEYS[2], KEYS[3], KEYS[4]
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Checks. The lengths also prove that every key has the type the writes below need.
+local nonce, epoch = string.match(redis.call('HGET', KEYS[1], plan.laneGroup) or '', '^(%S+) (%d+) ')
+local current = nonce and (nonce .. ':' .. epoch) or ''
+if current ~= plan.token then
+  return {'fenced', current}
+end
+local hasStrikes = redis.call('HLEN', strikes) > 0
+redis.call('HLEN', groups)
+local offset = tonumber(redis.call('HGET', ledger, 'offset') or 0)
+
+local payload = 2
+for _, set in ipairs(plan.sets) do
+  local removedBytes = 0
+  set.removeFrom = payload
+  for number = payload, payload + set.removals - 1 do
+    removedBytes = removedBytes + #ARGV[number]
+  end
+  payload = payload + set.removals
+  local remaining = redis.call('ZCARD', KEYS[set.key]) - set.removals
+  if #set.delays > 0 and remaining > 0 then
+    local bytes = tonumber(redis.call('HGET', ledger, 'set:' .. set.name .. ':bytes') or 0) - removedBytes
+    if remaining + #set.delays > set.entriesMax or bytes + set.addedBytes > set.bytesMax then
+      return {'full', set.name}
+    end
+  end
+end
+for _, lane in ipairs(plan.lanes) do
+  local field = 'lane:' .. lane.name .. ':'
+  local remaining = redis.call('XLEN', KEYS[lane.key]) - #lane.ids
+  if #lane.counts > 0 then
+    local known = redis.call('HMGET', ledger, field .. 'sequence', field .. 'messages', field .. 'bytes')
+    lane.top = tonumber(known[1])
+    if not lane.top then
+      if redis.call('EXISTS', KEYS[lane.key]) == 1 then
+        return redis.error_reply('TAMPERED the ledger does not know the lane ' .. lane.name)
+      end
+      lane.top = math.ceil(offset / plan.idJump) * plan.idJump
+    end
+    lane.wasEmpty = remaining <= 0
+    if remaining > 0 then
+      local messages = tonumber(known[2] or 0) - lane.inMessages
+      for _, count in ipairs(lane.counts) do
+        messages = messages + count
+      end
+      local bytes = tonumber(known[3] or 0) - lane.inBytes + lane.outBytes
+      if remaining + #lane.counts > lane.entriesMax or bytes > lane.bytesMax
+        or (lane.messagesMax > 0 and messages > lane.messagesMax) then
+        return {'full', lane.name}
+      end
+    end
+  end
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- The first write: a delete that also tells a repeat.
+local anomalies = 0
+if plan.first then
+  if redis.call('XDEL', KEYS[plan.first.key], plan.first.id) == 0 then
+    return {'repeat'}
+  end
+elseif plan.firstSet then
+  local set = plan.sets[plan.firstSet]
+  if redis.call('ZREM', KEYS[set.key], ARGV[set.removeFrom]) == 0 then
+    return {'repeat'}
+  end
+else
+  redis.call('HDEL', ledger, '-')
+end
+
+-- The other deletes.
+for _, lane in ipairs(plan.lanes) do
+  for _, id in ipairs(lane.ids) do
+    local isFirst = plan.first.key == lane.key and plan.first.id == id
+    if not isFirst and redis.call('XDEL', KEYS[lane.key], id) == 0 then
+      anomalies = anomalies + 1
+    end
+    if hasStrikes then
+      redis.call('HDEL', strikes, lane.name .. ' ' .. id)
+    end
+  end
+end
+for number, set in ipairs(plan.sets) do
+  local removedBytes = 0
+  for argument = set.removeFrom, set.removeFrom + set.removals - 1 do
+    local isFirst = not plan.first and plan.firstSet == number and argument == set.removeFrom
+    if isFirst or redis.call('ZREM', KEYS[set.key], ARGV[argument]) == 1 then
+      removedBytes = removedBytes + #ARGV[argument]
+    else
+      anomalies = anomalies + 1
+    end
+  end
+  if removedBytes > 0 then
+    redis.call('HINCRBY', ledger, 'set:' .. set.name .. ':bytes', whole(-removedBytes))
+  end
+end
+
+-- What follows.
+for _, lane in ipairs(plan.lanes) do
+  local field = 'lane:' .. lane.name .. ':'
+  local messages, bytes = -lane.inMessages, lane.outBytes - lane.inBytes
+  for _, count in ipairs(lane.counts) do
+    lane.top = lane.top + count
+    messages = messages + count
+    redis.call('XADD', KEYS[lane.key], whole(lane.top) .. '-' .. whole(count), 'p', ARGV[payload], 't', whole(now))
+    payload = payload + 1
+  end
+  redis.call('HINCRBY', ledger, field .. 'messages', whole(messages))
+  redis.call('HINCRBY', ledger, field .. 'bytes', whole(bytes))
+  if #lane.ids > 0 then
+    redis.call('HINCRBY', ledger, field .. 'entriesOut', #lane.ids)
+  end
+  if #lane.counts > 0 then
+    redis.call('HINCRBY', ledger, field .. 'entriesIn', #lane.counts)
+    redis.call('HSET', ledger, field .. 'sequence', whole(lane.top))
+    if lane.wasEmpty then
+      redis.call('HSET', ledger, field .. 'headAtMs', whole(now))
+      redis.call('HDEL', ledger, field .. 'gaps')
+    end
+  end
+end
+for _, set in ipairs(plan.sets) do
+  local addedBytes = 0
+  for _, delay in ipairs(set.delays) do
+    if redis.call('ZADD', KEYS[set.key], whole(now + delay), ARGV[payload]) == 1 then
+      addedBytes = addedBytes + #ARGV[payload]
+    end
+    payload = payload + 1
+  end
+  redis.call('HINCRBY', ledger, 'set:' .. set.name .. ':bytes', whole(addedBytes))
+end
+for _, counter in ipairs(plan.counters) do
+  redis.call('HINCRBY', ledger, 'counter:' .. counter[1], whole(counter[2]))
+end
+for _, group in ipairs(plan.open) do
+  redis.call('HINCRBY', groups, group[1], group[2])
+end
+for _, group in ipairs(plan.settle) do
+  local left = tonumber(redis.call('HGET', groups, group[1]) or 0) - group[2]
+  if left > 0 then
+    redis.call('HSET', groups, group[1], whole(left))
+  elseif redis.call('HDEL', groups, group[1]) == 1 then
+    redis.call('HINCRBY', ledger, 'counter:' .. group[3], 1)
+  end
+  if left < 0 then
+    anomalies = anomalies + 1
+  end
+end
+if anomalies > 0 then
+  redis.call('HINCRBY', ledger, 'anomalies', anomalies)
+end
+return {'committed'}

@@ -1,0 +1,80 @@
+/**
+ * What a failed call to the store means, as coded errors. The one question a caller has after a failed write is whether
+ * it was done: `details.stored` is `no` when the server refused it, `unknown` when no answer came.
+ */
+import { CodedError, messageOf } from '../errors.ts';
+
+/** Server replies that say "not now": the same call may succeed later, and this time nothing was written. */
+const REFUSED_FOR_NOW =
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|MISCONF|BUSY|TRYAGAIN|MOVED|ASK|UNBLOCKED)\b/;
+const DENIED = /^(NOPERM|NOAUTH|WRONGPASS|DENIED)\b/;
+
+/** The coded error for anything a store connection rejected with. */
+export function storeError(thrown: unknown): CodedError {
+  const message = messageOf(thrown);
+  const isReply = thrown instanceof Error && thrown.name === 'ReplyError';
+  if (!isReply) {
+    const wasSent = !message.includes("isn't writeable");
+    return storeAway(message, wasSent ? 'unknown' : 'no', thrown);
+  }
+  if (message.startsWith('OOM')) {
+    return new CodedError('E_STORE_MEMORY', 'the store is at its memory limit', {
+      kind: 'transient',
+      details: { stored: 'no' },
+      mend: 'Let the mailboxes drain, or raise maxmemory; the sum of all bounds must stay at or below 60 % of it.',
+      cause: thrown,
+    });
+  }
+  if (REFUSED_FOR_NOW.test(message)) {
+    return new CodedError('E_STORE_UNAVAILABLE', `the store refuses for now: ${message}`, {
+      kind: 'transient',
+      details: { stored: 'no' },
+      cause: thrown,
+    });
+  }
+  if (DENIED.test(message)) {
+    return new CodedError('E_STORE_DENIED', `the store denies access: ${message}`, {
+      details: { stored: 'no' },
+      mend: 'Check the user, its password and its permissions.',
+      cause: thrown,
+    });
+  }
+  if (message.includes('TAMPERED') || message.startsWith('WRONGTYPE')) {
+    return new CodedError('E_STORE_TAMPERED', `the store's keys do not fit together: ${message}`, {
+      details: { stored: 'no' },
+      mend: 'Something else changed these keys. Restore them all from one backup, or move to another key prefix.',
+      cause: thrown,
+    });
+  }
+  return new CodedError('E_STORE_SCRIPT', `the store failed in a script: ${message}`, {
+    kind: 'defect',
+    details: { stored: 'unknown' },
+    cause: thrown,
+  });
+}
+
+/** The store cannot be reached. */
+export function storeAway(message: string, stored: 'no' | 'unknown', cause?: unknown): CodedError {
+  return new CodedError('E_STORE_AWAY', `the store cannot be reached: ${message}`, {
+    kind: 'transient',
+    details: { stored },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The store did not answer in time. */
+export function storeTimeout(waitedMs: number): CodedError {
+  return new CodedError('E_STORE_TIMEOUT', `the store did not answer within ${waitedMs} ms`, {
+    kind: 'transient',
+    details: { stored: 'unknown', waitedMs },
+  });
+}
+
+/** The store's connection was lost since the inputs were read. */
+export function generationChanged(): CodedError {
+  return new CodedError('E_STORE_GENERATION', 'the store was away since these entries were read', {
+    kind: 'transient',
+    details: { stored: 'no' },
+    mend: 'Read them again from the head.',
+  });
+}

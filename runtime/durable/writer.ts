@@ -1,0 +1,338 @@
+/**
+ * One producer thread's way into the durable mailbox: group commit without lingering. A round is cut whenever the
+ * previous one has returned, one frame per (partition, lane), so the frames grow with the load by themselves.
+ *
+ * What a caller may conclude from `submit`:
+ * - resolved: stored exactly once, whatever happens to this process afterwards;
+ * - rejected with `details.stored: 'no'`: not stored, and it never will be;
+ * - rejected with `details.stored: 'unknown'` (E_APPEND_UNKNOWN): it may be stored, or may be for a moment yet. It is
+ *   never reported again. Sending the content once more may store it twice: at least once, as everywhere on the wire.
+ *
+ * Invariant: a (writer id, partition, lane, sequence) names one frame for ever. A frame whose fate is unknown is sent
+ * again as it was, or given up together with its writer id: a copy of it may still lie in a connection's buffer, and
+ * would otherwise take the place of another frame.
+ */
+import type { Clock } from '../clock.ts';
+import { sleep, systemClock } from '../clock.ts';
+import { CodedError, kindOf } from '../errors.ts';
+import type { AppendRequest, AppendResult, Bounds, DurableStore } from './durable-store.ts';
+import { deliver, fail, newWriterId, renew, take } from './flight.ts';
+import type { Channel, Flight, Waiter } from './flight.ts';
+import { WRITER_TTL_MS } from './store-names.ts';
+import { laneFull, tooLate, unknownFate, writerClosed, writerFull } from './writer-errors.ts';
+
+export interface Place {
+  partition: number;
+  lane: string;
+}
+
+export interface Submission<Part> {
+  count: number;
+  part: Part;
+}
+
+/** A frame as the caller made it: its bytes, and anything of the caller's (its id) that the receipts carry back. */
+export interface Frame<Tag> {
+  payload: Buffer;
+  tag: Tag;
+}
+
+/** Where a submission lies: messages `firstIndex` to `firstIndex + count - 1` of the frame. */
+export interface Receipt<Tag> {
+  tag: Tag;
+  firstIndex: number;
+  /** Messages the partition ever accepted, up to and with this frame at least. */
+  accepted: number;
+}
+
+export interface WriterOptions<Part, Tag> {
+  store: DurableStore;
+  bounds: (place: Place) => Bounds;
+  /** Makes one frame of what has come meanwhile, in order. What it throws rejects these submissions, not stored. */
+  cut: (submissions: readonly Submission<Part>[], place: Place) => Frame<Tag>;
+  /** The store came back older than what was acknowledged: must reconcile (witness.ts), then the append goes on. */
+  onStoreOlder: (partition: number, knownAccepted: number, witnessed: number) => Promise<void>;
+  /** Called before the receipts of a round resolve: the witness notes it. */
+  onAccepted?: (partition: number, accepted: number) => void;
+  /** The highest number an earlier incarnation was told for the partition. */
+  witnessed?: (partition: number) => number;
+  clock?: Clock;
+  /** Submitted bytes that are not settled yet; beyond it submit rejects with E_WRITER_FULL. */
+  inFlightBytesMax?: number;
+  frameMessagesMax?: number;
+  /** Sum of the parts' `byteLength` in one frame; a single larger part makes a frame of its own. */
+  frameBytesMax?: number;
+  /** A submission not settled within it is rejected. Must be well below half the writer's time to live. */
+  deadlineMs?: number;
+  writerTtlMs?: number;
+}
+
+export interface Writer<Part, Tag> {
+  /**
+   * Rejects with E_WRITER_FULL, E_WRITER_CLOSED, E_LANE_FULL, E_APPEND_LATE, E_APPEND_UNKNOWN, what `cut` threw, or
+   * the store's own error; `details.stored` says whether it was stored.
+   */
+  submit(partition: number, lane: string, count: number, part: Part): Promise<Receipt<Tag>>;
+  readonly inFlightBytes: number;
+  /** Takes nothing more and waits until everything submitted is settled, at most for the deadline. */
+  close(): Promise<void>;
+}
+
+export const IN_FLIGHT_BYTES_MAX = 64 * 1024 ** 2;
+export const FRAME_MESSAGES_MAX = 1_000;
+export const FRAME_BYTES_MAX = 1024 ** 2;
+export const SUBMIT_DEADLINE_MS = 5_000;
+
+const RETRY_MIN_MS = 5;
+const RETRY_MAX_MS = 250;
+/** How late a deadline may be noticed, as a share of it. */
+const SWEEPS_PER_DEADLINE = 20;
+
+export function createWriter<Part extends { byteLength: number }, Tag>(
+  options: WriterOptions<Part, Tag>,
+): Writer<Part, Tag> {
+  const { store } = options;
+  const clock = options.clock ?? systemClock;
+  const inFlightBytesMax = options.inFlightBytesMax ?? IN_FLIGHT_BYTES_MAX;
+  const frameMessagesMax = options.frameMessagesMax ?? FRAME_MESSAGES_MAX;
+  const frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
+  const deadlineMs = options.deadlineMs ?? SUBMIT_DEADLINE_MS;
+  const writerTtlMs = options.writerTtlMs ?? WRITER_TTL_MS;
+  if (deadlineMs * 2 >= writerTtlMs) {
+    throw new CodedError('E_WRITER_OPTIONS', 'deadlineMs must be below half of writerTtlMs', {
+      mend: 'A store that forgets a writer before its frames are settled would store a resent one twice.',
+    });
+  }
+
+  const channels = new Map<string, Channel<Part, Tag>>();
+  /** The highest number this writer was told, by partition. */
+  const told = new Map<number, number>();
+  let inFlightBytes = 0;
+  let isClosed = false;
+  let running: Promise<void> | undefined;
+  let isSweeping = false;
+  let failures = 0;
+
+  function channelOf(place: Place): Channel<Part, Tag> {
+    const key = `${place.partition} ${place.lane}`;
+    let channel = channels.get(key);
+    if (channel === undefined) {
+      channel = {
+        place,
+        writerId: newWriterId(),
+        sequence: 0,
+        usedAtMs: clock.monotonicMs(),
+        queue: [],
+        flight: undefined,
+      };
+      channels.set(key, channel);
+    }
+    return channel;
+  }
+
+  const hasWork = (): boolean =>
+    [...channels.values()].some(({ queue, flight }) => queue.length > 0 || flight !== undefined);
+
+  function start(): void {
+    if (running !== undefined) return;
+    // One microtask later, so that everything submitted in this turn is in the first frame.
+    running = Promise.resolve()
+      .then(rounds)
+      .finally(() => {
+        running = undefined;
+        if (hasWork()) start();
+      });
+  }
+
+  async function rounds(): Promise<void> {
+    while (hasWork()) {
+      const sent = [...channels.values()].filter(load);
+      if (sent.length === 0) continue;
+      const requests = sent.map(requestOf);
+      for (const { flight } of sent) if (flight !== undefined) flight.isSent = true;
+      const results = await store.append(requests);
+      let mustWait = false;
+      for (const [index, channel] of sent.entries()) {
+        const result = results[index];
+        if (channel.flight === undefined || result === undefined) continue;
+        channel.flight.isSent = false;
+        mustWait = (await conclude(channel, channel.flight, result)) || mustWait;
+      }
+      failures = mustWait ? failures + 1 : 0;
+      if (mustWait) {
+        const backOffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
+        await sleep(clock, backOffMs * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  /** Makes sure that the channel has a frame to send, when there is anything. */
+  function load(channel: Channel<Part, Tag>): boolean {
+    while (channel.flight === undefined && channel.queue.length > 0) {
+      const waiters = take(channel.queue, frameMessagesMax, frameBytesMax);
+      const bytes = waiters.reduce((sum, waiter) => sum + waiter.bytes, 0);
+      const nowMs = clock.monotonicMs();
+      if (nowMs - channel.usedAtMs > writerTtlMs / 2) renew(channel);
+      channel.usedAtMs = nowMs;
+      try {
+        const frame = options.cut(
+          waiters.map(({ count, part }) => ({ count, part })),
+          channel.place,
+        );
+        channel.flight = {
+          writerId: channel.writerId,
+          sequence: channel.sequence + 1,
+          count: waiters.reduce((sum, waiter) => sum + waiter.count, 0),
+          payload: frame.payload,
+          tag: frame.tag,
+          bytes,
+          waiters,
+          isUnknown: false,
+          isSent: false,
+        };
+      } catch (thrown) {
+        inFlightBytes -= bytes;
+        for (const waiter of waiters) fail(waiter, thrown);
+      }
+    }
+    return channel.flight !== undefined;
+  }
+
+  function requestOf(channel: Channel<Part, Tag>): AppendRequest {
+    const { place } = channel;
+    const { writerId, sequence, count, payload } = channel.flight as Flight<Part, Tag>;
+    const witnessed = highest(place.partition);
+    return { ...place, writerId, sequence, count, payload, bounds: options.bounds(place), witnessed };
+  }
+
+  function highest(partition: number): number {
+    return Math.max(told.get(partition) ?? 0, options.witnessed?.(partition) ?? 0);
+  }
+
+  /** Settles the frame, or leaves it to be sent again; returns whether to wait before that. */
+  async function conclude(
+    channel: Channel<Part, Tag>,
+    flight: Flight<Part, Tag>,
+    result: AppendResult,
+  ): Promise<boolean> {
+    const { partition, lane } = channel.place;
+    switch (result.status) {
+      case 'stored':
+      case 'repeat':
+        finish(channel, flight);
+        channel.sequence = flight.sequence;
+        told.set(partition, Math.max(told.get(partition) ?? 0, result.accepted));
+        options.onAccepted?.(partition, result.accepted);
+        deliver(flight, result.accepted);
+        return false;
+      case 'gap':
+        // What this writer stored before is gone or forgotten. Nothing of this frame is stored, so it starts anew.
+        renew(channel);
+        channel.flight = { ...flight, writerId: channel.writerId, sequence: 1, isUnknown: false };
+        return false;
+      case 'older':
+        return reconcile(channel, flight, result.accepted);
+      case 'full':
+        giveUp(channel, flight, laneFull(lane, result.reason));
+        return false;
+      case 'error': {
+        const { error } = result;
+        if (error.details['stored'] === 'unknown') flight.isUnknown = true;
+        if (kindOf(error) !== 'transient' || error.code === 'E_STORE_MEMORY') {
+          giveUp(channel, flight, error);
+          return false;
+        }
+        if (flight.waiters.every(({ isSettled }) => isSettled)) giveUp(channel, flight, error);
+        return true;
+      }
+    }
+  }
+
+  async function reconcile(
+    channel: Channel<Part, Tag>,
+    flight: Flight<Part, Tag>,
+    knownAccepted: number,
+  ): Promise<boolean> {
+    const { partition } = channel.place;
+    try {
+      await options.onStoreOlder(partition, knownAccepted, highest(partition));
+      return false;
+    } catch (thrown) {
+      // Its deadline may have passed meanwhile, and the frame be given up already.
+      if (kindOf(thrown) !== 'transient' && channel.flight === flight) giveUp(channel, flight, thrown);
+      return true;
+    }
+  }
+
+  /** Nobody waits for this frame any more. When a copy may still be stored, its name must not be used again. */
+  function giveUp(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>, why: unknown): void {
+    finish(channel, flight);
+    if (flight.isUnknown) renew(channel);
+    for (const waiter of flight.waiters) fail(waiter, flight.isUnknown ? unknownFate(why) : why);
+  }
+
+  function finish(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>): void {
+    inFlightBytes -= flight.bytes;
+    channel.flight = undefined;
+  }
+
+  /** Fails what waits too long, and looks again as long as anything waits. */
+  function sweep(): void {
+    const nowMs = clock.monotonicMs();
+    for (const channel of channels.values()) {
+      while (channel.queue[0] !== undefined && channel.queue[0].deadlineAtMs <= nowMs) {
+        const waiter = channel.queue.shift() as Waiter<Part, Tag>;
+        inFlightBytes -= waiter.bytes;
+        fail(waiter, tooLate(deadlineMs));
+      }
+      const { flight } = channel;
+      if (flight === undefined) continue;
+      const isUnknown = flight.isUnknown || flight.isSent;
+      for (const waiter of flight.waiters) {
+        if (waiter.deadlineAtMs <= nowMs) fail(waiter, isUnknown ? unknownFate() : tooLate(deadlineMs));
+      }
+      if (!flight.isSent && flight.waiters.every(({ isSettled }) => isSettled)) {
+        giveUp(channel, flight, undefined);
+      }
+    }
+    isSweeping = hasWork();
+    if (isSweeping) clock.after(deadlineMs / SWEEPS_PER_DEADLINE, sweep, { ref: false });
+  }
+
+  return {
+    submit(partition, lane, count, part) {
+      const bytes = part.byteLength;
+      if (isClosed) return Promise.reject(writerClosed());
+      if (inFlightBytes + bytes > inFlightBytesMax && inFlightBytes > 0) {
+        return Promise.reject(writerFull(inFlightBytesMax));
+      }
+      return new Promise((resolve, reject) => {
+        const deadlineAtMs = clock.monotonicMs() + deadlineMs;
+        inFlightBytes += bytes;
+        channelOf({ partition, lane }).queue.push({
+          count,
+          part,
+          bytes,
+          deadlineAtMs,
+          isSettled: false,
+          resolve,
+          reject,
+        });
+        if (!isSweeping) {
+          isSweeping = true;
+          clock.after(deadlineMs / SWEEPS_PER_DEADLINE, sweep, { ref: false });
+        }
+        start();
+      });
+    },
+
+    get inFlightBytes() {
+      return inFlightBytes;
+    },
+
+    async close() {
+      isClosed = true;
+      while (running !== undefined) await running;
+    },
+  };
+}
