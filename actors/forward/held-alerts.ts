@@ -1,0 +1,44 @@
+/**
+ * Which alerts a forward actor holds, so that none is held twice, however often its mailbox is read again.
+ *
+ * An alert that has left its mailbox may still be in the result of a reading that was begun before: taken once more, it
+ * would be delivered twice and settled twice. So it is refused until such results have been dealt with. Bounded by the
+ * window of each destination and by what is settled during one reading.
+ */
+
+/** How alerts are found: reading the lanes, and looking for delayed ones that are due. */
+export type Reading = 'lanes' | 'due';
+
+export class HeldAlerts {
+  readonly #held = new Map<string, Set<string>>();
+  readonly #left: Readonly<Record<Reading, Set<string>>> = { lanes: new Set(), due: new Set() };
+
+  sizeOf(destination: string): number {
+    return this.#held.get(destination)?.size ?? 0;
+  }
+
+  /** A reading begins; all results of the one before have been taken. */
+  begin(reading: Reading): void {
+    this.#left[reading].clear();
+  }
+
+  /** False for one that is held already or has left since this reading began. */
+  take(destination: string, id: string, reading: Reading): boolean {
+    let held = this.#held.get(destination);
+    if (held === undefined) this.#held.set(destination, (held = new Set()));
+    if (held.has(id) || this.#left[reading].has(id)) return false;
+    held.add(id);
+    return true;
+  }
+
+  /** It stays in its mailbox and may be taken again. */
+  release(destination: string, id: string): void {
+    this.#held.get(destination)?.delete(id);
+  }
+
+  /** It has left its mailbox. */
+  leave(destination: string, id: string): void {
+    this.release(destination, id);
+    for (const left of Object.values(this.#left)) left.add(id);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Writes the outcomes of deliveries back to the mailboxes: per partition one commit at a time, and everything that was
+ * settled meanwhile together in the next.
+ *
+ * Invariant: an outcome is tried again, unchanged, until its commit has succeeded or the partition has another owner;
+ * an alert therefore leaves its lane exactly once. An outcome whose lane is full holds back no other. What is waiting is
+ * bounded by the alerts in flight.
+ */
+import { CodedError, kindOf } from '../../runtime/errors.ts';
+import { sleep } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type {
+  CommitPlan,
+  CommitRequest,
+  DurableStore,
+  Input,
+  Token,
+} from '../../runtime/durable/durable-store.ts';
+
+/** One alert's outcome: what it was read from, and what follows. */
+export interface Settlement {
+  inputs?: Input[];
+  removeDelayed?: { set: string; payload: Buffer }[];
+  plan: CommitPlan;
+  generation: number;
+  /** Called once: false when it can no longer be committed (the store was away; the input must be read again). */
+  done: (isCommitted: boolean) => void;
+}
+
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 1_000;
+const SETTLEMENTS_PER_COMMIT_MAX = 256;
+
+export interface SettlementsOptions {
+  store: DurableStore;
+  clock: Clock;
+  tokens: ReadonlyMap<number, Token>;
+  signal: AbortSignal;
+  /** The partition has another owner, or a commit is refused for good: the actor must end. */
+  onFatal: (error: CodedError) => void;
+}
+
+export class Settlements {
+  readonly #options: SettlementsOptions;
+  readonly #waiting = new Map<number, Settlement[]>();
+  readonly #busy = new Map<number, Promise<void>>();
+
+  constructor(options: SettlementsOptions) {
+    this.#options = options;
+  }
+
+  add(partition: number, settlement: Settlement): void {
+    const waiting = this.#waiting.get(partition) ?? [];
+    waiting.push(settlement);
+    this.#waiting.set(partition, waiting);
+    if (!this.#busy.has(partition)) {
+      // A failure ends the actor through onFatal; the promise itself never rejects.
+      this.#busy.set(partition, this.#drain(partition));
+    }
+  }
+
+  /** Resolves when nothing is waiting to be committed. */
+  async idle(): Promise<void> {
+    while (this.#busy.size > 0) await Promise.all(this.#busy.values());
+  }
+
+  async #drain(partition: number): Promise<void> {
+    const { clock, signal } = this.#options;
+    const waiting = this.#waiting.get(partition) ?? [];
+    // Lets everything that is settled in this turn of the event loop join the same commit.
+    await Promise.resolve();
+    try {
+      for (let refusals = 0; ;) {
+        const batch = takeOneGeneration(waiting);
+        if (batch.length === 0) return;
+        const stuck = await this.#settle(partition, batch);
+        waiting.push(...stuck);
+        if (stuck.length < batch.length) refusals = 0;
+        else await sleep(clock, backOffMs(refusals++), signal);
+      }
+    } catch (thrown) {
+      this.#options.onFatal(thrown as CodedError);
+    } finally {
+      this.#busy.delete(partition);
+    }
+  }
+
+  /** Gives back what has to go into a full lane: it waits behind everything else. */
+  async #settle(partition: number, batch: readonly Settlement[]): Promise<Settlement[]> {
+    const stuck: Settlement[] = [];
+    let left = batch;
+    while (left.length > 0) {
+      const result = await this.#commit(partition, left);
+      if (result.status !== 'full') {
+        for (const { done } of left) done(result.status === 'committed');
+        break;
+      }
+      // Nothing was written: the rest goes without what the lane has no room for.
+      const isStuck = left.map((settlement) => goesInto(settlement, result.lane));
+      if (!isStuck.includes(true)) return [...stuck, ...left];
+      stuck.push(...left.filter((_, index) => isStuck[index]));
+      left = left.filter((_, index) => !isStuck[index]);
+    }
+    return stuck;
+  }
+
+  async #commit(
+    partition: number,
+    batch: readonly Settlement[],
+  ): Promise<{ status: 'committed' | 'void' } | { status: 'full'; lane: string }> {
+    const { store, clock, tokens, signal } = this.#options;
+    const token = tokens.get(partition);
+    if (token === undefined) throw new CodedError('E_NOT_OWNER', `partition ${partition} is not owned here`);
+    const request = merge(partition, token, batch);
+    for (let attempt = 0; ; attempt++) {
+      if (signal.aborted)
+        throw new CodedError('E_STOPPED', 'stopped before the commit', { kind: 'transient' });
+      try {
+        const result = await store.commit(request);
+        if (result.status === 'committed' || result.status === 'repeat') return { status: 'committed' };
+        if (result.status === 'full') return result;
+        if (result.status === 'fenced') {
+          throw new CodedError('E_FENCED', `partition ${partition} has another owner`, { kind: 'transient' });
+        }
+      } catch (thrown) {
+        const code = (thrown as { code?: unknown }).code;
+        if (code === 'E_STORE_GENERATION') return { status: 'void' };
+        if (code === 'E_FENCED' || kindOf(thrown) !== 'transient') throw thrown;
+      }
+      await sleep(clock, backOffMs(attempt), signal);
+    }
+  }
+}
+
+function backOffMs(failures: number): number {
+  return Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures, 10));
+}
+
+function goesInto({ plan }: Settlement, place: string): boolean {
+  return (
+    (plan.outputs ?? []).some(({ lane }) => lane === place) ||
+    (plan.delayed ?? []).some(({ set }) => set === place)
+  );
+}
+
+/** Takes from the head all that were read under the same generation, up to the bound of one commit. */
+function takeOneGeneration(waiting: Settlement[]): Settlement[] {
+  const generation = waiting[0]?.generation;
+  let length = 0;
+  while (
+    length < SETTLEMENTS_PER_COMMIT_MAX &&
+    waiting[length]?.generation === generation &&
+    length < waiting.length
+  ) {
+    length += 1;
+  }
+  return waiting.splice(0, length);
+}
+
+function merge(partition: number, token: Token, batch: readonly Settlement[]): CommitRequest {
+  const counters: Record<string, number> = {};
+  for (const { plan } of batch) {
+    for (const [name, n] of Object.entries(plan.counters ?? {})) counters[name] = (counters[name] ?? 0) + n;
+  }
+  return {
+    partition,
+    token,
+    generation: batch[0]?.generation ?? 0,
+    inputs: batch.flatMap(({ inputs }) => inputs ?? []),
+    removeDelayed: batch.flatMap(({ removeDelayed }) => removeDelayed ?? []),
+    outputs: batch.flatMap(({ plan }) => plan.outputs ?? []),
+    delayed: batch.flatMap(({ plan }) => plan.delayed ?? []),
+    openGroups: batch.flatMap(({ plan }) => plan.openGroups ?? []),
+    settleGroups: batch.flatMap(({ plan }) => plan.settleGroups ?? []),
+    counters,
+  };
+}

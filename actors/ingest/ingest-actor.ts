@@ -1,0 +1,253 @@
+/**
+ * The ingest actor: request bodies in, frames into the durable ingest mailbox, one outcome per request.
+ *
+ * Invariants: a request is answered `stored` only when every one of its events is stored; a bad record costs no good
+ * one (unless the sender asked for all or nothing); an outcome is given only when nobody reads the request's body any
+ * more. What waits here is bounded by the gateway's budget of bodies in flight.
+ */
+import type { ActorFactory } from '../../runtime/actor.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Frame, Submission, Writer } from '../../runtime/durable/writer.ts';
+import { codeOf } from '../../runtime/errors.ts';
+import { decodeBody } from './decode-body.ts';
+import type { AcceptedRecord, DecodedBody, RejectedPart } from './decode-body.ts';
+import { isUnreadableCode } from './decode-record.ts';
+import { encodeFrame } from './frame.ts';
+import type { FrameInput } from './frame.ts';
+import { partitionOf } from './partition.ts';
+import { formatUuid } from './uuid-v7.ts';
+
+/** One request as the gateway took it. */
+export interface IngestRequest {
+  readonly body: Buffer;
+  readonly encoding: string;
+  /** All or nothing: one bad record and nothing is stored or parked. */
+  readonly isStrict: boolean;
+  readonly keyName: string;
+  readonly sender: string;
+  readonly correlationId: string;
+  /** It has killed its decoder: keep it as it is. */
+  readonly isPoison: boolean;
+  /** Says how far it has come, for whoever finds this thread dead. */
+  mark(stage: 'decoding' | 'storing'): void;
+  answer(outcome: IngestOutcome): void;
+}
+
+export interface IngestOutcome {
+  status: 'stored' | 'refused' | 'unreadable' | 'too_large' | 'full' | 'away';
+  accepted: number;
+  rejected: number;
+  errors: { index: number; code: string; message: string }[];
+}
+
+export interface IngestMessage {
+  type: 'requests';
+  requests: IngestRequest[];
+}
+
+/** Where unusable input goes. Settles in bounded time; never rejects. */
+export interface RejectParking {
+  park(parts: readonly ParkedPart[]): Promise<void>;
+}
+export interface ParkedPart {
+  keyName: string;
+  sender: string;
+  correlationId: string;
+  index: number;
+  code: string;
+  message: string;
+  body: Buffer;
+  receivedAtMs: number;
+}
+
+/** The events of one request in one partition, at most a frame's worth. */
+export interface FramePart {
+  inputs: FrameInput[];
+  byteLength: number;
+}
+
+export const INGEST_LANE = 'ingest';
+
+export interface IngestOptions {
+  partitions: number;
+  /** Its frames are made by `cutFrame`. */
+  writer: Writer<FramePart, string>;
+  parking: RejectParking;
+  count: (what: 'events' | 'rejects', n: number) => void;
+}
+
+/** Events of one request and partition that are submitted together: a frame holds several such parts. */
+const RECORDS_PER_PART_MAX = 512;
+/** Bytes of such a part, but for a single larger record. Far below what a frame can hold. */
+const PART_BYTES_MAX = 1024 * 1024;
+const ERRORS_SHOWN_MAX = 10;
+const POISON = {
+  index: 0,
+  code: 'E_BODY_POISON',
+  message: 'The body breaks its decoder; it is kept for inspection.',
+};
+/** Of one reject; enough to see what it was. */
+const PARKED_BYTES_MAX = 1024 * 1024;
+
+/** Makes one frame of the parts that have come while the last one was being stored. Its id is the frame's id. */
+export function cutFrame(
+  newFrameId: () => Buffer,
+  receivedAtMs: number,
+  submissions: readonly Submission<FramePart>[],
+): Frame<string> {
+  const id = newFrameId();
+  const inputs = submissions.flatMap(({ part }) => part.inputs);
+  return { payload: encodeFrame(id, receivedAtMs, inputs), tag: formatUuid(id) };
+}
+
+export function ingestActor(options: IngestOptions): ActorFactory<IngestMessage> {
+  return ({ clock }) => {
+    const unanswered = new Set<Promise<void>>();
+    return {
+      handle: ({ requests }) => {
+        for (const request of requests) {
+          const answering = take(request, options, clock);
+          if (answering === undefined) continue;
+          unanswered.add(answering);
+          void answering.then(() => unanswered.delete(answering));
+        }
+      },
+      /** After a stop everything it took is answered before what it stores with is closed. */
+      terminate: async ({ kind }) => {
+        if (kind === 'shutdown' || kind === 'normal') await Promise.all(unanswered);
+      },
+    };
+  };
+}
+
+/** Undefined when the request is answered already. Never rejects. */
+function take(request: IngestRequest, options: IngestOptions, clock: Clock): Promise<void> | undefined {
+  const receivedAtMs = clock.wallMs();
+  if (request.isPoison) return parkWhole(request, POISON, receivedAtMs, options);
+  request.mark('decoding');
+  let decoded: DecodedBody;
+  try {
+    decoded = decodeBody(request.body, request.encoding, receivedAtMs);
+  } catch {
+    // A defect of ours, and the same at every resend: the body is kept and its sender rid of it.
+    return parkWhole(request, POISON, receivedAtMs, options);
+  }
+  if (decoded.kind === 'too_large') {
+    request.answer(outcomeOf('too_large'));
+    return undefined;
+  }
+  if (decoded.kind === 'unreadable') {
+    const { code, message } = decoded;
+    return parkWhole(request, { index: 0, code, message }, receivedAtMs, options);
+  }
+  const { body, accepted, rejected } = decoded;
+  if (request.isStrict && rejected.length > 0) {
+    request.answer(outcomeOf('refused', 0, rejected));
+    return undefined;
+  }
+  request.mark('storing');
+  const waits = partsOf(request, body, accepted, options.partitions).map(([partition, part]) =>
+    options.writer.submit(partition, INGEST_LANE, part.inputs.length, part),
+  );
+  return settle(request, waits, accepted.length, rejected, options, () =>
+    rejected.map((part) => parked(request, part, body.subarray(part.start, part.end), receivedAtMs)),
+  );
+}
+
+/** Answers when everything of the request has settled, so that nobody reads its body any more. */
+async function settle(
+  request: IngestRequest,
+  waits: readonly Promise<unknown>[],
+  accepted: number,
+  rejected: readonly RejectedPart[],
+  options: IngestOptions,
+  parkedParts: () => ParkedPart[],
+): Promise<void> {
+  // At once: a submission that fails while nobody listens would take the thread down.
+  const results = await Promise.allSettled(waits);
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [codeOf(result.reason)] : []));
+  if (failures.length === 0) {
+    // Only now: a request that is refused comes again, and its rejects would be parked a second time.
+    if (rejected.length > 0) await options.parking.park(parkedParts());
+    options.count('events', accepted);
+    options.count('rejects', rejected.length);
+    const isUnreadable = accepted === 0 && rejected.length > 0 && rejected.every(isUnreadableReject);
+    request.answer(outcomeOf(isUnreadable ? 'unreadable' : 'stored', accepted, rejected));
+    return;
+  }
+  // Part of it stored and part of it not is still `away` or `full`: the sender's resend brings all of it again.
+  const isFull = failures.every((code) => code === 'E_LANE_FULL' || code === 'E_WRITER_FULL');
+  request.answer(outcomeOf(isFull ? 'full' : 'away'));
+}
+
+function isUnreadableReject({ code }: RejectedPart): boolean {
+  return isUnreadableCode(code);
+}
+
+function partsOf(
+  request: IngestRequest,
+  body: Buffer,
+  accepted: readonly AcceptedRecord[],
+  partitions: number,
+): [partition: number, part: FramePart][] {
+  const parts: [number, FramePart][] = [];
+  const open = new Map<number, FramePart>();
+  for (const { kind, hostname, start, end } of accepted) {
+    const partition = partitionOf(hostname, partitions);
+    let part = open.get(partition);
+    const isFull =
+      part !== undefined &&
+      (part.inputs.length >= RECORDS_PER_PART_MAX || part.byteLength + end - start > PART_BYTES_MAX);
+    if (part === undefined || isFull) {
+      part = { inputs: [], byteLength: 0 };
+      open.set(partition, part);
+      parts.push([partition, part]);
+    }
+    part.inputs.push({ kind, correlationId: request.correlationId, body, start, end });
+    part.byteLength += end - start;
+  }
+  return parts;
+}
+
+function parkWhole(
+  request: IngestRequest,
+  part: { index: number; code: string; message: string },
+  receivedAtMs: number,
+  options: IngestOptions,
+): Promise<void> | undefined {
+  const outcome: IngestOutcome = { status: 'unreadable', accepted: 0, rejected: 1, errors: [part] };
+  if (request.isStrict) {
+    request.answer(outcome);
+    return undefined;
+  }
+  options.count('rejects', 1);
+  return options.parking
+    .park([parked(request, part, request.body, receivedAtMs)])
+    .then(() => request.answer(outcome));
+}
+
+function parked(
+  request: IngestRequest,
+  part: { index: number; code: string; message: string },
+  body: Buffer,
+  receivedAtMs: number,
+): ParkedPart {
+  const { keyName, sender, correlationId } = request;
+  const { index, code, message } = part;
+  // Copied: what it lies in is the gateway's, and large.
+  const kept = Buffer.from(body.subarray(0, PARKED_BYTES_MAX));
+  return { keyName, sender, correlationId, index, code, message, body: kept, receivedAtMs };
+}
+
+function outcomeOf(
+  status: IngestOutcome['status'],
+  accepted = 0,
+  rejected: readonly RejectedPart[] = [],
+): IngestOutcome {
+  return {
+    status,
+    accepted,
+    rejected: rejected.length,
+    errors: rejected.slice(0, ERRORS_SHOWN_MAX).map(({ index, code, message }) => ({ index, code, message })),
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * Which unmatched events get an audit row: none, all, or a sample: one in a hundred, and the first of each message
+ * template in each hour, so that whatever there is can be found.
+ *
+ * A template is the message with everything that varies masked. What is remembered is bounded: with too many templates
+ * at once the memory of the hour is dropped, and more rows are kept rather than fewer.
+ */
+import { hostnameHash } from '../ingest/partition.ts';
+import type { NormalizedEvent } from '../event.ts';
+
+export type AuditPolicy = 'none' | 'sample' | 'all';
+
+const ONE_IN = 100;
+const HOUR_MS = 3_600_000;
+const TEMPLATES_MAX = 20_000;
+/** Longer messages are told apart by their beginning. */
+const TEMPLATE_CHARS = 160;
+const VARYING = /\b[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}\b|[0-9a-f]*\d[0-9a-f]*(?:(?:[.:/-]|::)[0-9a-f]+)*/gi;
+
+export class UnmatchedAudit {
+  readonly #policy: AuditPolicy;
+  #hour = -1;
+  /** Template to the event that is kept for it. */
+  #seen = new Map<number, string>();
+
+  constructor(policy: AuditPolicy) {
+    this.#policy = policy;
+  }
+
+  /** A repeated attempt at the same event decides alike: the first attempt's row may never have been stored. */
+  keeps(event: NormalizedEvent): boolean {
+    if (this.#policy !== 'sample') return this.#policy === 'all';
+    if (hostnameHash(event.id) % ONE_IN === 0) return true;
+    const hour = Math.floor(event.receivedAtMs / HOUR_MS);
+    if (hour !== this.#hour || this.#seen.size >= TEMPLATES_MAX) {
+      this.#hour = hour;
+      this.#seen = new Map();
+    }
+    const template = hostnameHash(`${event.program ?? ''} ${templateOf(event.message)}`);
+    const keptId = this.#seen.get(template);
+    if (keptId !== undefined) return keptId === event.id;
+    this.#seen.set(template, event.id);
+    return true;
+  }
+}
+
+/** Numbers, hexadecimal words with a digit, IP and MAC addresses become `#`. */
+export function templateOf(message: string): string {
+  return message.slice(0, TEMPLATE_CHARS).replace(VARYING, '#');
+}

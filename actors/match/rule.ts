@@ -1,0 +1,353 @@
+/**
+ * The rule as an operator writes it: its schema, and the check that reports everything wrong with it at once.
+ *
+ * What passes here compiles (compile-rules.ts). Nothing is silently corrected but spelling that has one meaning: OIDs
+ * without their leading dot, severities and facilities by name.
+ */
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { Value } from 'typebox/value';
+import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
+import { nearestWord } from '../../runtime/nearest-word.ts';
+import { HANDLINGS } from '../event.ts';
+import { parseTimestamp } from '../ingest/timestamp.ts';
+import type { RuleRow } from '../ports.ts';
+import { parseNetwork } from './ip-network.ts';
+import { REGEX_CHARS_MAX, compileSafeRegex } from './lint-regex.ts';
+import { canonicalOid } from './oid.ts';
+import { facilityOf, severityOf } from './severity.ts';
+import { PLACEHOLDERS, placeholdersOf } from './signature.ts';
+
+/** A checked rule, complete with defaults. `id` and `version` only where the operator gave them. */
+export type RuleInput = Omit<RuleRow, 'id' | 'version'> & { id?: number; version?: number };
+
+/** One thing wrong with a rule. */
+export interface RuleFault {
+  field: string;
+  /** The offending value as JSON, cut short; absent when the field is missing. */
+  value?: string;
+  code: 'E_RULE_INVALID' | 'E_RULE_REGEX_INVALID' | 'E_RULE_REGEX_UNSAFE';
+  why: string;
+  mend: string;
+}
+
+const FAULT_VALUE_CHARS_MAX = 120;
+const WORD_CHARS_MAX = 64;
+/** Sample events kept with a rule. */
+const TESTS_MAX = 100;
+export const PRIORITY_MAX = 1_000_000;
+
+// What fields are made of. Each description completes the sentence "must be …" of a fault.
+const text = (max: number): TSchema =>
+  Type.String({
+    minLength: 1,
+    maxLength: max,
+    pattern: '\\S',
+    description: `a text of 1 to ${max} characters, not blank`,
+  });
+const oneOf = (...values: readonly string[]): TSchema =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    { description: `one of ${values.join(', ')}` },
+  );
+const integer = (minimum: number, maximum: number): TSchema =>
+  Type.Integer({ minimum, maximum, description: `a whole number from ${minimum} to ${maximum}` });
+const coded = (maximum: number, example: string): TSchema =>
+  Type.Union([Type.Integer({ minimum: 0, maximum }), Type.String({ minLength: 1 })], {
+    description: `a number from 0 to ${maximum} or its name, such as ${example}`,
+  });
+const flag = Type.Boolean({ description: 'true or false' });
+const orNull = (schema: TSchema): TSchema =>
+  Type.Optional(
+    Type.Union([schema, Type.Null()], { description: (schema as { description: string }).description }),
+  );
+const ID_MAX = 2_147_483_647;
+
+/** The rule as JSON or YAML gives it. */
+export const ruleSchema = Type.Object(
+  {
+    id: Type.Optional(integer(1, ID_MAX)),
+    version: Type.Optional(integer(1, ID_MAX)),
+    match_string: orNull(text(REGEX_CHARS_MAX)),
+    match_type: Type.Optional(oneOf('contains', 'regex', 'oid_prefix')),
+    case_sensitive: Type.Optional(flag),
+    trap_oid: orNull(text(REGEX_CHARS_MAX)),
+    syslog_severity: orNull(coded(7, 'err')),
+    severity_op: Type.Optional(oneOf('=', '<=', '>=')),
+    host: orNull(text(255)),
+    program: orNull(text(255)),
+    facility: orNull(coded(23, 'local7')),
+    network: orNull(text(64)),
+    priority: Type.Optional(integer(0, PRIORITY_MAX)),
+    continue: Type.Optional(flag),
+    prod_handling: oneOf(...HANDLINGS),
+    dev_handling: oneOf(...HANDLINGS),
+    team_assignment: text(100),
+    severity: orNull(coded(7, 'err')),
+    signature: orNull(text(512)),
+    clears: orNull(integer(1, ID_MAX)),
+    active_from: orNull(text(64)),
+    active_until: orNull(text(64)),
+    is_active: Type.Optional(flag),
+    tests: Type.Optional(
+      Type.Array(Type.Object({}), {
+        maxItems: TESTS_MAX,
+        description: `a list of at most ${TESTS_MAX} objects`,
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export const ruleCheck = Compile(ruleSchema);
+
+type Fields = Record<string, unknown>;
+const FIELD_NAMES = Object.keys(ruleSchema.properties);
+/** What narrows a rule down; it needs at least one of them. */
+const CRITERIA = [
+  'match_string',
+  'trap_oid',
+  'syslog_severity',
+  'host',
+  'program',
+  'facility',
+  'network',
+] as const;
+
+/**
+ * Checks a rule and completes it with defaults.
+ * @throws CodedError E_RULE_INVALID (permanent) with `details.faults`, a RuleFault for everything that is wrong.
+ */
+export function parseRule(input: unknown): RuleInput {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw invalid([
+      {
+        field: '',
+        value: shown(input),
+        code: 'E_RULE_INVALID',
+        why: 'a rule must be an object',
+        mend: 'Write its fields by name.',
+      },
+    ]);
+  }
+  const fields = input as Fields;
+  const faults = shapeFaults(fields);
+  // A field of the wrong type is reported once; what it means is judged only where its type is right.
+  const sound: Fields = { ...fields };
+  for (const { field } of faults) delete sound[field];
+  const rule = complete(sound);
+  faults.push(...meaningFaults(rule, sound, new Set(faults.map(({ field }) => field))));
+  if (faults.length > 0) throw invalid(faults);
+  return rule;
+}
+
+function shapeFaults(fields: Fields): RuleFault[] {
+  if (ruleCheck.Check(fields)) return [];
+  const faults: RuleFault[] = [];
+  for (const name of Object.keys(fields)) {
+    if (FIELD_NAMES.includes(name)) continue;
+    const nearest = nearestOf(name, FIELD_NAMES);
+    faults.push(
+      fault(
+        name,
+        fields[name],
+        'is not a field of a rule',
+        nearest === undefined ? 'Leave it out.' : `Did you mean ${nearest}?`,
+      ),
+    );
+  }
+  const properties = ruleSchema.properties as Record<string, TSchema & { description?: string }>;
+  const missing = ['prod_handling', 'dev_handling', 'team_assignment'].filter(
+    (name) => fields[name] === undefined,
+  );
+  for (const name of missing) {
+    faults.push(fault(name, undefined, 'is missing', `Give ${properties[name]!.description}.`));
+  }
+  // Field by field, because TypeBox stops listing errors after the first few.
+  for (const [name, property] of Object.entries(properties)) {
+    if (fields[name] === undefined || Value.Check(property, fields[name])) continue;
+    const value = fields[name];
+    const choices = name.endsWith('_handling') ? HANDLINGS : [];
+    const nearest = typeof value === 'string' ? nearestOf(value, choices) : undefined;
+    const mend = nearest === undefined ? `Give ${property.description}.` : `Did you mean ${nearest}?`;
+    faults.push(fault(name, value, `must be ${property.description}`, mend));
+  }
+  return faults;
+}
+
+/** The rule with defaults, names turned into numbers, and OIDs in canonical form. Assumes sound types. */
+function complete(fields: Fields): RuleInput {
+  const given = <T>(name: string, fallback: T): T =>
+    fields[name] === undefined ? fallback : (fields[name] as T);
+  const trapOid = given<string | null>('trap_oid', null);
+  const matchType = given<RuleRow['match_type']>('match_type', 'contains');
+  const matchString = given<string | null>('match_string', null);
+  const rule: RuleInput = {
+    match_string: matchType === 'oid_prefix' ? canonicalPrefix(matchString) : matchString,
+    match_type: matchType,
+    case_sensitive: given('case_sensitive', false),
+    trap_oid:
+      matchType === 'oid_prefix' ? canonicalPrefix(trapOid) : trapOid && (canonicalOid(trapOid) ?? trapOid),
+    syslog_severity: severityOf(fields['syslog_severity']) ?? null,
+    severity_op: given<RuleRow['severity_op']>('severity_op', '='),
+    host: given('host', null),
+    program: given('program', null),
+    facility: facilityOf(fields['facility']) ?? null,
+    network: given('network', null),
+    priority: given('priority', 100),
+    continue: given('continue', false),
+    prod_handling: given<RuleRow['prod_handling']>('prod_handling', 'Ignore'),
+    dev_handling: given<RuleRow['dev_handling']>('dev_handling', 'Ignore'),
+    team_assignment: given('team_assignment', ''),
+    severity: severityOf(fields['severity']) ?? null,
+    signature: given('signature', null),
+    clears: given('clears', null),
+    active_from: given('active_from', null),
+    active_until: given('active_until', null),
+    is_active: given('is_active', true),
+    tests: given<unknown[]>('tests', []),
+  };
+  if (fields['id'] !== undefined) rule.id = fields['id'] as number;
+  if (fields['version'] !== undefined) rule.version = fields['version'] as number;
+  return rule;
+}
+
+/** A prefix may be written with a trailing `.` or `.*`, which say what a prefix means anyway. */
+function canonicalPrefix(oid: string | null): string | null {
+  if (oid === null) return null;
+  return canonicalOid(oid.trim().replace(/\.\*?$/, '')) ?? oid;
+}
+
+function meaningFaults(rule: RuleInput, fields: Fields, faulty: ReadonlySet<string>): RuleFault[] {
+  const faults: RuleFault[] = [];
+  const report = (field: string, why: string, mend: string): void => {
+    faults.push(fault(field, fields[field], why, mend));
+  };
+
+  if (CRITERIA.every((name) => rule[name] === null && !faulty.has(name))) {
+    const named = CRITERIA.some((name) => fields[name] !== undefined && fields[name] !== null);
+    if (!named)
+      report('', 'a rule needs at least one criterion', `Give at least one of ${CRITERIA.join(', ')}.`);
+  }
+  for (const name of ['syslog_severity', 'severity'] as const) {
+    if (fields[name] !== undefined && fields[name] !== null && rule[name] === null) {
+      report(name, 'is no severity', 'Give 0 (emerg) to 7 (debug), or a name such as err.');
+    }
+  }
+  if (fields['facility'] !== undefined && fields['facility'] !== null && rule.facility === null) {
+    report('facility', 'is no facility', 'Give 0 (kern) to 23 (local7), or a name such as daemon.');
+  }
+  if (rule.severity_op !== '=' && rule.syslog_severity === null && !faulty.has('syslog_severity')) {
+    if (fields['syslog_severity'] === undefined || fields['syslog_severity'] === null) {
+      report('severity_op', 'compares with nothing', 'Give syslog_severity, or leave severity_op out.');
+    }
+  }
+  if (rule.network !== null && parseNetwork(rule.network) === undefined) {
+    report('network', 'is no network', 'Give it as address/bits, such as 10.0.0.0/8 or 2001:db8::/32.');
+  }
+  faults.push(...matchFaults(rule, fields, faulty), ...windowFaults(rule, fields));
+  if (rule.clears !== null && rule.clears === rule.id) {
+    report('clears', 'a rule cannot clear itself', 'Name the rule whose alert this one ends.');
+  }
+  if (rule.signature !== null) {
+    for (const name of placeholdersOf(rule.signature)) {
+      if (PLACEHOLDERS.includes(name)) continue;
+      const nearest = nearestOf(name, PLACEHOLDERS);
+      report(
+        'signature',
+        `{${name}} stands for nothing`,
+        nearest === undefined ? `Use {${PLACEHOLDERS.join('}, {')}}.` : `Did you mean {${nearest}}?`,
+      );
+    }
+  }
+  return faults;
+}
+
+function matchFaults(rule: RuleInput, fields: Fields, faulty: ReadonlySet<string>): RuleFault[] {
+  const faults: RuleFault[] = [];
+  const { match_type: matchType, match_string: matchString, trap_oid: trapOid } = rule;
+  if (trapOid !== null && canonicalOid(trapOid) === undefined) {
+    const mend = trapOid.includes('*')
+      ? 'Set match_type to oid_prefix to match what lies under an OID.'
+      : 'Give numbers joined by dots.';
+    faults.push(fault('trap_oid', fields['trap_oid'], 'is no OID', mend));
+  }
+  if (matchType === 'oid_prefix') {
+    if (matchString !== null && trapOid !== null) {
+      faults.push(
+        fault('match_string', matchString, 'is one OID too many beside trap_oid', 'Leave match_string out.'),
+      );
+    } else if (matchString !== null && canonicalOid(matchString) === undefined) {
+      faults.push(fault('match_string', matchString, 'is no OID', 'Give numbers joined by dots.'));
+    } else if (
+      matchString === null &&
+      trapOid === null &&
+      !faulty.has('match_string') &&
+      !faulty.has('trap_oid')
+    ) {
+      faults.push(fault('match_type', matchType, 'has no OID to compare with', 'Give trap_oid.'));
+    }
+  } else if (matchType === 'regex') {
+    if (matchString === null) {
+      if (!faulty.has('match_string')) {
+        faults.push(fault('match_type', matchType, 'has no expression to match', 'Give match_string.'));
+      }
+    } else {
+      try {
+        compileSafeRegex(matchString, rule.case_sensitive);
+      } catch (error) {
+        const mend = (error as CodedError).mend ?? 'Correct the expression.';
+        const code = codeOf(error) as RuleFault['code'];
+        faults.push({ ...fault('match_string', matchString, messageOf(error), mend), code });
+      }
+    }
+  }
+  return faults;
+}
+
+function windowFaults(rule: RuleInput, fields: Fields): RuleFault[] {
+  const faults: RuleFault[] = [];
+  for (const name of ['active_from', 'active_until'] as const) {
+    if (rule[name] !== null && (/^[\d.]+$/.test(rule[name]) || parseTimestamp(rule[name]) === undefined)) {
+      faults.push(fault(name, fields[name], 'is no time', 'Give RFC 3339, such as 2024-05-01T12:00:00Z.'));
+    }
+  }
+  if (faults.length > 0 || rule.active_from === null || rule.active_until === null) return faults;
+  if (parseTimestamp(rule.active_from)! >= parseTimestamp(rule.active_until)!) {
+    faults.push(
+      fault('active_until', rule.active_until, 'is not after active_from', 'Swap or correct the two times.'),
+    );
+  }
+  return faults;
+}
+
+/** The known word that was meant; none for words longer than any of ours. */
+function nearestOf(word: string, known: readonly string[]): string | undefined {
+  return word.length > WORD_CHARS_MAX ? undefined : nearestWord(word, known);
+}
+
+function fault(field: string, value: unknown, why: string, mend: string): RuleFault {
+  return {
+    field,
+    ...(value === undefined ? {} : { value: shown(value) }),
+    code: 'E_RULE_INVALID',
+    why,
+    mend,
+  };
+}
+
+function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? typeof value;
+  return json.length > FAULT_VALUE_CHARS_MAX ? `${json.slice(0, FAULT_VALUE_CHARS_MAX)}…` : json;
+}
+
+function invalid(faults: RuleFault[]): CodedError {
+  const lines = faults.map(({ field, value, why, mend }) => {
+    const where = [field, value].filter((part) => part !== undefined && part !== '').join(' = ');
+    return `${where === '' ? '' : `${where}: `}${why}. ${mend}`;
+  });
+  return new CodedError('E_RULE_INVALID', lines.join('\n'), {
+    details: { faults },
+    mend: faults.map(({ mend }) => mend).join(' '),
+  });
+}
