@@ -1,0 +1,4 @@
+-- The highest answered sequence per partition.
+-- Rows: partition integer, sequence bigint, reported_ms bigint (ms since 1970).
+SELECT partition, sequence, (extract(epoch FROM reported_at) * 1000)::bigint AS reported_ms
+FROM witness ORDER BY partition
