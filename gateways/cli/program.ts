@@ -1,0 +1,241 @@
+/**
+ * The `mutt` command: names, options and help; each command itself is a function of the context.
+ *
+ * Commands that need the whole product (start, demo's node) are handed in by the composition root, since gateways know
+ * nothing of supervisors. Invariant: `run` always gives an exit code and never ends the process.
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import { codeOf } from '../../runtime/errors.ts';
+import { EXIT } from './context.ts';
+import type { CliContext, RunningNode } from './context.ts';
+import { demo, DEMO_RATE_DEFAULT } from './demo.ts';
+import { BATCH_LINES_DEFAULT, CONNECTIONS_DEFAULT, replay, TIMEOUT_MS_DEFAULT } from './replay.ts';
+import { reportError } from './report-error.ts';
+import { rulesApply, rulesExport, rulesList } from './rules.ts';
+import { status } from './status.ts';
+
+/** A command whose work belongs to the composition root. */
+export interface ComposedCommand {
+  name: string;
+  description: string;
+  /** Shown below the options. */
+  examples?: readonly string[];
+  /** In commander's notation: `--wait <s>`. Values are given as text, flags as true. */
+  options?: readonly { flags: string; description: string }[];
+  /** Gives the exit code. */
+  run(options: Readonly<Record<string, unknown>>): Promise<number>;
+}
+
+export interface ProgramContext extends CliContext {
+  version: string;
+  /** The node that runs, or one started for the command. */
+  ensureNode(): Promise<RunningNode>;
+  /** `start` and its like. */
+  commands: readonly ComposedCommand[];
+}
+
+export interface Program {
+  /** For documentation and specs. */
+  command: Command;
+  /** Arguments without `node` and the script. Gives the exit code. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+export function buildProgram(context: ProgramContext): Program {
+  const { io } = context;
+  let exitCode: number = EXIT.ok;
+  const acts =
+    <A extends unknown[]>(act: (...args: A) => Promise<number>) =>
+    async (...args: A): Promise<void> => {
+      exitCode = await act(...args);
+    };
+  const program = new Command('mutt')
+    .description(
+      'Takes syslog and SNMP events, matches them against rules, and forwards the alerts that matter.',
+    )
+    .version(context.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .showSuggestionAfterError(true)
+    .configureHelp({ helpWidth: io.isTTY ? io.columns : 100 })
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: (text, write) => write(`mutt: ${text.replace(/^error: /, '')}`),
+    })
+    .exitOverride();
+  program.showHelpAfterError('(add --help for the options and examples)');
+
+  for (const composed of context.commands) {
+    const command = program.command(composed.name).description(composed.description);
+    for (const option of composed.options ?? []) command.option(option.flags, option.description);
+    command.addHelpText('after', examples(composed.examples ?? []));
+    command.action(acts((options: Record<string, unknown>) => composed.run(options)));
+  }
+  addReplay(program, context, acts);
+  addDemo(program, context, acts);
+  addRules(program, context, acts);
+  withAdmin(
+    program.command('status').description('show whether the node is ready, and everything that runs in it'),
+  )
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples(['mutt status', 'mutt status --json | jq .ledger']) +
+        '\nExit code: 0 ready, 1 not ready, 3 not running.\n',
+    )
+    .action(acts((options: Parameters<typeof status>[1]) => status(context, options)));
+
+  return {
+    command: program,
+    async run(args) {
+      exitCode = EXIT.ok;
+      try {
+        if (args.length === 0) {
+          program.outputHelp();
+          return EXIT.ok;
+        }
+        await program.parseAsync([...args], { from: 'user' });
+        return exitCode;
+      } catch (thrown) {
+        // What commander throws has been shown already; help and version come this way too.
+        if (!codeOf(thrown).startsWith('commander.')) return reportError(io, thrown);
+        return (thrown as { exitCode?: number }).exitCode === 0 ? EXIT.ok : EXIT.usage;
+      }
+    },
+  };
+}
+
+type Acts = <A extends unknown[]>(act: (...args: A) => Promise<number>) => (...args: A) => Promise<void>;
+
+function addReplay(program: Command, context: CliContext, acts: Acts): void {
+  const command = program
+    .command('replay')
+    .description(
+      'push syslog files (RFC 3164, RFC 5424, NDJSON; .gz too) to the ingest port, and account for every line',
+    )
+    .argument('<files...>', 'files of lines')
+    .option(
+      '--rate <events/s>',
+      'events per second (default: as fast as the server takes them)',
+      number(0.1, 1e7),
+    )
+    .option(
+      '--batch <lines>',
+      'lines per request, at most 4 MiB',
+      wholeNumber(1, 100_000),
+      BATCH_LINES_DEFAULT,
+    )
+    .option(
+      '--connections <n>',
+      'requests at a time; 1 keeps the order',
+      wholeNumber(1, 64),
+      CONNECTIONS_DEFAULT,
+    )
+    .option('--url <url>', `where to send (default: ${context.ingestUrl})`)
+    .option('--key-file <path>', 'file with an ingest key (default: the key of the node here)')
+    .option(
+      '--timeout <s>',
+      'how long to wait for a server that is away, and for the last events',
+      number(0, 86_400),
+      TIMEOUT_MS_DEFAULT / 1_000,
+    )
+    .option('--no-ledger', 'do not ask the admin API what became of the events')
+    .option('--json', 'print the summary as JSON');
+  withAdmin(command)
+    .addHelpText(
+      'after',
+      examples([
+        'mutt replay /var/log/syslog',
+        'mutt replay --rate 500 router.log.gz firewall.log',
+        'mutt replay --url http://relay-01:8080 --key-file ingest.key --no-ledger events.ndjson',
+      ]) +
+        '\nExit code: 0 every event accepted and accounted for, 1 some rejected, unanswered or unaccounted,\n' +
+        '2 wrong call, 3 no server, 130 interrupted.\n',
+    )
+    .action(
+      acts((files: string[], options: Parameters<typeof replay>[2] & { timeout: number }) =>
+        replay(context, files, { ...options, timeoutMs: options.timeout * 1_000 }),
+      ),
+    );
+}
+
+function addDemo(program: Command, context: ProgramContext, acts: Acts): void {
+  program
+    .command('demo')
+    .description('let a network of 60 devices talk to this node, and watch what comes of it')
+    .option('--rate <events/s>', 'events per second, on average', number(1, 200_000), DEMO_RATE_DEFAULT)
+    .option('--duration <s>', 'end by itself after so many seconds', number(0.1, 31_536_000))
+    .option('--seed <n>', 'the same network and incidents as another time', wholeNumber(0, 4_294_967_295))
+    .option('--json', 'print nothing but a summary, as JSON')
+    .addHelpText(
+      'after',
+      examples(['mutt demo', 'mutt demo --rate 5000 --duration 60', 'mutt demo --seed 42']) +
+        '\nCtrl-C ends it. Exit code: 0 the ledger balances and nothing is in flight, 1 otherwise, 3 no node.\n',
+    )
+    .action(
+      acts((options: Parameters<typeof demo>[2] & { duration?: number }) =>
+        demo(context, () => context.ensureNode(), {
+          ...options,
+          ...(options.duration === undefined ? {} : { durationMs: options.duration * 1_000 }),
+        }),
+      ),
+    );
+}
+
+function addRules(program: Command, context: CliContext, acts: Acts): void {
+  const rules = program.command('rules').description('apply, list and export rules');
+  withAdmin(
+    rules
+      .command('apply')
+      .description('bring the rules of a YAML file into force')
+      .argument('<file>', 'YAML file'),
+  )
+    .option('--dry-run', 'only tell what would change')
+    .option('--reason <text>', 'why, for the audit of the change')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples(['mutt rules apply rules.yaml --dry-run', 'mutt rules apply rules.yaml --reason "CHG-1234"']) +
+        '\nRules are found again by id, else by name. What the file does not name stays as it is.\n' +
+        'Exit code: 0 in force on every worker, 1 refused or not in force yet, 2 wrong call, 3 no node.\n',
+    )
+    .action(
+      acts((file: string, options: Parameters<typeof rulesApply>[2]) => rulesApply(context, file, options)),
+    );
+  withAdmin(rules.command('list').description('list the rules in the order they are tried'))
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples(['mutt rules list', 'mutt rules list --json']))
+    .action(acts((options: Parameters<typeof rulesList>[1]) => rulesList(context, options)));
+  withAdmin(rules.command('export').description('print the rules as a file that apply takes'))
+    .option('--json', 'print JSON instead of YAML')
+    .addHelpText('after', examples(['mutt rules export > rules.yaml']))
+    .action(acts((options: Parameters<typeof rulesExport>[1]) => rulesExport(context, options)));
+}
+
+function withAdmin(command: Command): Command {
+  return command
+    .option('--admin-url <url>', 'where the admin API is')
+    .option('--admin-key-file <path>', 'file with a key for it (default: the key of the node here)');
+}
+
+function examples(lines: readonly string[]): string {
+  if (lines.length === 0) return '';
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+}
+
+function number(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
+  };
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}

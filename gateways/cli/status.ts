@@ -1,0 +1,201 @@
+/**
+ * `mutt status`: whether the node would take events now, and if not, why; then everything that runs in it.
+ */
+import { sleep } from '../../runtime/clock.ts';
+import { codeOf } from '../../runtime/errors.ts';
+import { terminalSum } from './accounting.ts';
+import type { AdminClient, Ledger, NodeStatus, TreeNode } from './admin-client.ts';
+import { connectAdmin } from './connect.ts';
+import type { AdminOptions } from './connect.ts';
+import { EXIT } from './context.ts';
+import type { CliContext } from './context.ts';
+import { count, counted, cut, duration, fit, paletteFor, printable } from './terminal-text.ts';
+import type { Palette } from './terminal-text.ts';
+
+export interface StatusOptions extends AdminOptions {
+  json?: boolean;
+}
+
+/** Width where nobody has said how wide it is. */
+const COLUMNS_DEFAULT = 100;
+const LABEL_COLUMNS = 11;
+const RATE_WINDOW_MS = 500;
+const HEALTHY_STATES = new Set(['running', 'ready', 'waiting']);
+
+export async function status(context: CliContext, options: StatusOptions): Promise<number> {
+  const admin = connectAdmin(context, options);
+  const { io, signal } = context;
+  try {
+    const node = await admin.status(signal);
+    // The ledger needs the stores; without them the rest is worth showing all the more.
+    const measured = await measure(context, admin).catch((thrown: unknown) => {
+      if (codeOf(thrown) === 'E_INTERRUPTED') throw thrown;
+      return { ledger: undefined, rates: undefined };
+    });
+    const { ledger, rates } = measured;
+    if (options.json === true) {
+      io.stdout.write(
+        `${JSON.stringify({ ...node, rates: rates ?? null, ledger: ledger ?? null }, null, 2)}\n`,
+      );
+    } else {
+      const width = io.isTTY ? io.columns : COLUMNS_DEFAULT;
+      const lines = statusView(node, measured, {
+        width,
+        nowMs: context.clock.wallMs(),
+        paint: paletteFor(context),
+      });
+      io.stdout.write(`${lines.join('\n')}\n`);
+    }
+    return node.ready === true ? EXIT.ok : EXIT.notGood;
+  } finally {
+    admin.close();
+  }
+}
+
+/** Events/s over the last half second. */
+export interface Rates {
+  accepted: number;
+  done: number;
+}
+
+export interface Measured {
+  /** undefined while it cannot be read. */
+  ledger: Ledger | undefined;
+  rates: Rates | undefined;
+}
+
+/** Reads the ledger twice: what has changed between is the rate, with no counter that could drift. */
+async function measure(context: CliContext, admin: AdminClient): Promise<Measured> {
+  const { clock, signal } = context;
+  const before = await admin.ledger(signal);
+  const beforeMs = clock.monotonicMs();
+  await sleep(clock, RATE_WINDOW_MS, signal);
+  const ledger = await admin.ledger(signal);
+  const seconds = (clock.monotonicMs() - beforeMs) / 1_000;
+  return {
+    ledger,
+    rates: {
+      accepted: (ledger.accepted + ledger.replayed - before.accepted - before.replayed) / seconds,
+      done: (terminalSum(ledger) - terminalSum(before)) / seconds,
+    },
+  };
+}
+
+export interface StatusViewOptions {
+  width: number;
+  /** ms since 1970 UTC. */
+  nowMs: number;
+  paint: Palette;
+}
+
+/** The lines to show. */
+export function statusView(node: NodeStatus, measured: Measured, options: StatusViewOptions): string[] {
+  const { width, paint } = options;
+  const { ledger, rates } = measured;
+  const row = (label: string, value: string): string => cut(`${fit(label, LABEL_COLUMNS)} ${value}`, width);
+  const lines = [
+    node.ready ? paint.green('ready') : paint.boldRed('not ready'),
+    ...(node.ready ? [] : (node.reasons ?? []).map((reason) => cut(`  ${printable(reason)}`, width))),
+  ];
+  if (node.version !== undefined) lines.push(row('version', printable(node.version)));
+  if (node.pid !== undefined) lines.push(row('pid', String(node.pid)));
+  if (node.uptime_seconds !== undefined) lines.push(row('up for', duration(node.uptime_seconds * 1_000)));
+  for (const [name, address] of Object.entries(node.addresses ?? {})) {
+    lines.push(row(printable(name), printable(String(address))));
+  }
+  if (rates !== undefined) {
+    lines.push(row('rates', `${perSecond(rates.accepted)} in/s  ${perSecond(rates.done)} done/s`));
+  }
+  lines.push(...ledgerRows(ledger, row, paint), ...ruleSetRows(node, row, paint));
+  if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
+  if (ledger !== undefined && ledger.partitions.length > 0)
+    lines.push('', ...partitionLines(ledger, width, paint));
+  return lines;
+}
+
+type Row = (label: string, value: string) => string;
+
+function ledgerRows(ledger: Ledger | undefined, row: Row, paint: Palette): string[] {
+  if (ledger === undefined) return [row('ledger', 'cannot be read now')];
+  const sum =
+    `${count(ledger.accepted + ledger.replayed)} in = ${count(terminalSum(ledger))} done + ` +
+    `${count(ledger.in_flight)} in flight`;
+  const rows = [
+    ledger.balanced
+      ? paint.green(row('ledger', `balanced: ${sum}`))
+      : paint.boldRed(row('ledger', `NOT BALANCED: ${sum}`)),
+  ];
+  const states = Object.entries(ledger.terminal).filter(([, figure]) => figure > 0);
+  if (states.length > 0)
+    rows.push(row('', states.map(([state, figure]) => `${state} ${count(figure)}`).join(' · ')));
+  if (ledger.rejected > 0) rows.push(row('rejected', count(ledger.rejected)));
+  if (ledger.lost > 0) rows.push(paint.boldRed(row('lost', count(ledger.lost))));
+  return rows;
+}
+
+function ruleSetRows(node: NodeStatus, row: Row, paint: Palette): string[] {
+  const { snapshot } = node;
+  if (snapshot === undefined) return [];
+  const workers = snapshot.applied ?? [];
+  const behind = workers.filter(({ version }) => version < snapshot.version);
+  const version = `version ${snapshot.version}`;
+  if (behind.length > 0) {
+    const names = behind.map((worker) => `${printable(worker.worker)} (${worker.version})`).join(', ');
+    return [paint.yellow(row('rule set', `${version}, behind: ${names}`))];
+  }
+  return [
+    row('rule set', workers.length === 0 ? version : `${version} on ${counted(workers.length, 'worker')}`),
+  ];
+}
+
+function treeLines(root: TreeNode, options: StatusViewOptions): string[] {
+  const { width, paint, nowMs } = options;
+  const flat: { name: string; node: TreeNode }[] = [];
+  const walk = (node: TreeNode, depth: number): void => {
+    flat.push({ name: `${'  '.repeat(depth)}${printable(node.id)}`, node });
+    for (const child of node.children ?? []) walk(child, depth + 1);
+  };
+  walk(root, 0);
+  const nameColumns = Math.min(Math.max(12, width - 44), Math.max(...flat.map(({ name }) => name.length), 5));
+  const line = (name: string, state: string, epoch: string, restarts: string, since: string): string =>
+    `${fit(name, nameColumns)}  ${fit(state, 12)} ${fit(epoch, 6, 'right')} ${fit(restarts, 8, 'right')}  ${since}`;
+  const lines = [paint.bold(cut(line('actor', 'state', 'epoch', 'restarts', 'for'), width))];
+  for (const { name, node } of flat) {
+    const state = printable(node.status ?? '?');
+    const sinceMs = node.since === undefined ? NaN : Date.parse(node.since);
+    const text = cut(
+      line(
+        name,
+        state,
+        node.epoch === undefined ? '' : String(node.epoch),
+        node.restarts === undefined ? '' : String(node.restarts),
+        Number.isNaN(sinceMs) ? '' : duration(nowMs - sinceMs),
+      ),
+      width,
+    ).trimEnd();
+    lines.push(HEALTHY_STATES.has(state) ? text : paint.yellow(text));
+  }
+  return lines;
+}
+
+function partitionLines(ledger: Ledger, width: number, paint: Palette): string[] {
+  const line = (cells: readonly string[]): string =>
+    cut(cells.map((cell, index) => fit(cell, index === 0 ? 9 : 12, 'right')).join(' '), width);
+  return [
+    paint.bold(line(['partition', 'accepted', 'in flight', 'balanced', 'lost'])),
+    ...ledger.partitions.map((partition) => {
+      const text = line([
+        String(partition.partition),
+        count(partition.accepted),
+        count(partition.in_flight),
+        partition.balanced ? 'yes' : 'NO',
+        count(partition.lost),
+      ]);
+      return partition.balanced ? text : paint.boldRed(text);
+    }),
+  ];
+}
+
+function perSecond(value: number): string {
+  return value >= 100 ? count(value) : value.toFixed(1);
+}

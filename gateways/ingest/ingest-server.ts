@@ -1,0 +1,291 @@
+/**
+ * The ingest port: routes, authentication, start and drain. Runs on the main thread of a gateway process.
+ *
+ * It moves bytes and writes replies; what a body means is decided behind `IngestPort`. The invariant: a request is
+ * answered, broken off by its client, or broken off by a stated limit; it never hangs, and nothing is stored for a
+ * sender without a valid key.
+ *
+ * Requests on one connection must wait for each other's answers: a second one sent earlier closes the connection, and
+ * neither is answered (relays then send both again).
+ */
+import { sleep } from '../../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { toWire } from '../../runtime/errors.ts';
+import { correlationIdOf } from '../http/correlation-id.ts';
+import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
+import { FailureBrake } from '../http/failure-brake.ts';
+import type { FailureBrakeOptions } from '../http/failure-brake.ts';
+import type { KeyCheck } from '../http/key-ring.ts';
+import type { GatewayLog } from '../http/log.ts';
+import { presentedKey } from '../http/presented-key.ts';
+import { HttpServer } from '../http/server.ts';
+import type { IngestPort } from './ingest-port.ts';
+import { Intake } from './intake.ts';
+import { DISCARD_BYTES_MAX, INGEST_LIMITS } from './limits.ts';
+import type { IngestLimits } from './limits.ts';
+import { authFailureCounter, INGEST_COUNTER, requestCounter } from './metrics.ts';
+import type { AuthFailure, Counters } from './metrics.ts';
+import { REFUSAL } from './replies.ts';
+import type { Refusal } from './replies.ts';
+import { RequestHead } from './request-head.ts';
+import { writeRefusal } from './write-reply.ts';
+
+export const INGEST_ROUTES = ['/api/v2/ingest', '/ingest'] as const;
+export const DEPRECATED_INGEST_ROUTES = ['/api/v1/ingest'] as const;
+
+/** While draining: how long the last request must be over before idle connections are closed. */
+const DRAIN_QUIET_MS = 100;
+const DRAIN_CHECK_MS = 20;
+
+export interface IngestServerOptions {
+  port: IngestPort;
+  keys: KeyCheck;
+  counters: Counters;
+  clock: Clock;
+  log: GatewayLog;
+  limits?: Partial<IngestLimits>;
+  brake?: Omit<FailureBrakeOptions, 'clock'>;
+}
+
+export interface DrainOutcome {
+  /** Requests that had no verdict at the deadline and were answered 503. */
+  abandoned: number;
+}
+
+type Outcome = { keyName: string } | { refusal: Refusal; failure?: AuthFailure };
+
+export class IngestServer {
+  readonly #keys: KeyCheck;
+  readonly #counters: Counters;
+  readonly #clock: Clock;
+  readonly #log: GatewayLog;
+  readonly #http: HttpServer;
+  readonly #intake: Intake;
+  readonly #brake: FailureBrake;
+  readonly #head = new RequestHead();
+  #isDraining = false;
+  #lastReleaseMs = 0;
+
+  constructor(options: IngestServerOptions) {
+    this.#keys = options.keys;
+    this.#counters = options.counters;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    const limits = { ...INGEST_LIMITS, ...options.limits };
+    this.#brake = new FailureBrake({ ...options.brake, clock: options.clock });
+    this.#http = new HttpServer({
+      connectionsMax: limits.connectionsMax,
+      onFault: (fault, faultId) => {
+        this.#counters.add(requestCounter('error'), 1);
+        this.#log.error({ fault_id: faultId, fault: toWire(fault) }, 'A request handler failed.');
+      },
+      onConnections: (open, isRefused) => {
+        this.#counters.set(INGEST_COUNTER.connections, open);
+        if (isRefused) this.#counters.add(INGEST_COUNTER.refusedConnections, 1);
+      },
+    });
+    this.#intake = new Intake({
+      port: options.port,
+      counters: options.counters,
+      clock: options.clock,
+      limits,
+      fault: (response, fault) => this.#http.fault(response, fault),
+      onPortFault: (fault) => {
+        this.#log.error({ fault: toWire(fault) }, 'The ingest threads refused a batch.');
+      },
+      onReleased: () => {
+        if (this.#isDraining) this.#lastReleaseMs = this.#clock.monotonicMs();
+      },
+    });
+    this.#addRoutes();
+  }
+
+  /**
+   * Starts to accept and returns the port. Throws E_LISTEN_REFUSED. The port is shared with other processes of ours
+   * (SO_REUSEPORT) unless it is 0.
+   */
+  start(port: number, host: string): number {
+    const taken = this.#http.listen(port, host);
+    this.#intake.start();
+    return taken;
+  }
+
+  get listening(): boolean {
+    return this.#http.isListening;
+  }
+  get connections(): number {
+    return this.#http.connections;
+  }
+  /** Requests taken and not yet answered, and the body bytes they hold. */
+  get inFlight(): { requests: number; bytes: number } {
+    return { requests: this.#intake.requests, bytes: this.#intake.bytes };
+  }
+
+  /** Accepts no further connection. Open ones are served on. */
+  stopAccepting(): void {
+    this.#http.stopAccepting();
+  }
+
+  /**
+   * Ends without losing an answer: accepts no further connection, goes on serving the open ones and closes each after
+   * its next reply; when all are closed, or nothing has come for a moment, closes the idle ones. What has no verdict at
+   * the deadline is answered 503. A relay that is refused while we stop might drop its batch, so none is.
+   */
+  async drain(deadlineMs: number): Promise<DrainOutcome> {
+    const startedMs = this.#clock.monotonicMs();
+    this.#isDraining = true;
+    this.#lastReleaseMs = startedMs;
+    this.#http.stopAccepting();
+    this.#intake.closeConnections();
+    while (!this.#isDrained() && this.#clock.monotonicMs() - startedMs < deadlineMs) {
+      await sleep(this.#clock, DRAIN_CHECK_MS);
+    }
+    const abandoned = this.#intake.abandon();
+    this.close();
+    return { abandoned };
+  }
+
+  /** Breaks off every connection at once. Idempotent. */
+  close(): void {
+    this.#intake.stop();
+    this.#http.close();
+  }
+
+  #isDrained(): boolean {
+    if (this.#intake.requests > 0) return false;
+    if (this.#http.connections === 0) return true;
+    return this.#clock.monotonicMs() - this.#lastReleaseMs >= DRAIN_QUIET_MS;
+  }
+
+  #addRoutes(): void {
+    for (const [routes, isDeprecated] of [
+      [INGEST_ROUTES, false],
+      [DEPRECATED_INGEST_ROUTES, true],
+    ] as const) {
+      for (const route of routes) {
+        this.#http.route('post', route, (response, request) => this.#ingest(response, request, isDeprecated));
+        this.#http.route('any', route, (response, request) => {
+          this.#refuseAtOnce(response, request, REFUSAL.method, isDeprecated);
+        });
+      }
+    }
+    this.#http.route('any', '/*', (response, request) => {
+      this.#refuseAtOnce(response, request, REFUSAL.route, false);
+    });
+  }
+
+  #ingest(response: HttpResponse, request: HttpRequest, isDeprecatedRoute: boolean): void {
+    const head = this.#head;
+    head.read(request);
+    const correlationId = correlationIdOf(head.correlationId);
+    if (head.isLengthFaulty) {
+      this.#refuse(response, REFUSAL.length, correlationId, isDeprecatedRoute, true);
+      return;
+    }
+    const sender = this.#authenticate(head);
+    if ('refusal' in sender) {
+      const closes = this.#mustClose(head);
+      if (sender.failure === undefined) {
+        this.#refuse(response, sender.refusal, correlationId, isDeprecatedRoute, closes);
+      } else {
+        this.#counters.add(authFailureCounter(sender.failure), 1);
+        this.#refuseStranger(response, sender.refusal, correlationId, isDeprecatedRoute, closes);
+      }
+      return;
+    }
+    const { keyName } = sender;
+    const refusal =
+      head.isIdempotencyKeyFaulty && head.isStrict
+        ? REFUSAL.idempotencyKey
+        : this.#intake.take(response, head, { keyName, correlationId, isDeprecatedRoute });
+    if (refusal !== undefined) {
+      this.#refuse(response, refusal, correlationId, isDeprecatedRoute, this.#mustClose(head));
+    }
+  }
+
+  #authenticate(head: RequestHead): Outcome {
+    const presented = presentedKey(head.apiKey, head.authorization);
+    if (presented === '') return { refusal: REFUSAL.keyMissing, failure: 'missing' };
+    if (head.isKeyAmbiguous) return { refusal: REFUSAL.keyUnknown, failure: 'unknown' };
+    const verdict = this.#keys.verify(presented);
+    switch (verdict.state) {
+      case 'valid':
+        return verdict.record.scopes.includes('ingest')
+          ? { keyName: verdict.record.name }
+          : { refusal: REFUSAL.scope };
+      case 'grace':
+        return { refusal: REFUSAL.keyGrace };
+      case 'expired':
+        return { refusal: REFUSAL.keyExpired, failure: 'expired' };
+      case 'unknown':
+        return { refusal: REFUSAL.keyUnknown, failure: 'unknown' };
+    }
+  }
+
+  /** Answers a request without a valid key, later if its address has failed often. */
+  #refuseStranger(
+    response: HttpResponse,
+    refusal: Refusal,
+    correlationId: string,
+    isDeprecatedRoute: boolean,
+    closes: boolean,
+  ): void {
+    const pace = this.#brake.fail(response.getRemoteAddress());
+    if (pace === 'now') {
+      this.#refuse(response, refusal, correlationId, isDeprecatedRoute, closes);
+      return;
+    }
+    this.#counters.add(INGEST_COUNTER.slowedAuthFailures, 1);
+    let isGone = false;
+    response.onAborted(() => {
+      isGone = true;
+    });
+    if (pace === 'never') {
+      this.#counters.add(requestCounter(refusal.reason), 1);
+      response.close();
+      return;
+    }
+    this.#brake.wait(() => {
+      if (isGone) return;
+      try {
+        response.cork(() => this.#refuse(response, refusal, correlationId, isDeprecatedRoute, closes));
+      } catch (fault) {
+        this.#http.fault(response, fault);
+      }
+    });
+  }
+
+  #refuse(
+    response: HttpResponse,
+    refusal: Refusal,
+    correlationId: string,
+    isDeprecatedRoute: boolean,
+    closes: boolean,
+  ): void {
+    this.#counters.add(requestCounter(refusal.reason), 1);
+    const closeConnection = closes || this.#isDraining;
+    writeRefusal(response, refusal, { correlationId, isDeprecatedRoute, closeConnection });
+  }
+
+  #refuseAtOnce(
+    response: HttpResponse,
+    request: HttpRequest,
+    refusal: Refusal,
+    isDeprecatedRoute: boolean,
+  ): void {
+    const head = this.#head;
+    head.read(request);
+    this.#counters.add(requestCounter(refusal.reason), 1);
+    writeRefusal(response, refusal, {
+      correlationId: correlationIdOf(head.correlationId),
+      isDeprecatedRoute,
+      closeConnection: this.#mustClose(head) || head.isLengthFaulty || this.#isDraining,
+      omitBody: request.getMethod() === 'head',
+    });
+  }
+
+  /** Whether the rest of a refused body is too long, or too open-ended, to be read and thrown away. */
+  #mustClose(head: RequestHead): boolean {
+    return head.isChunked || head.contentLength > DISCARD_BYTES_MAX;
+  }
+}

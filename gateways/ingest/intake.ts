@@ -1,0 +1,368 @@
+/**
+ * Takes bodies from the network, hands them to the ingest threads once per turn of the loop, and answers by verdict.
+ *
+ * Runs after authentication. It never looks into a body. The invariant: every request taken here is answered once, or
+ * its client is gone; and the bytes it holds are charged to one budget until the threads are done with them.
+ */
+import type { Clock } from '../../runtime/clock.ts';
+import type { HttpResponse } from '../http/exchange.ts';
+import type { HttpServer } from '../http/server.ts';
+import { BatchWriter, LARGE_BODY_BYTES } from './batch-writer.ts';
+import { contentEncodingCodeOf } from './content-encoding.ts';
+import { FLAG_STRICT, readRow } from './ingest-port.ts';
+import type { IngestPort, IngestVerdict } from './ingest-port.ts';
+import type { IngestLimits } from './limits.ts';
+import { INGEST_COUNTER, observeDuration, requestCounter } from './metrics.ts';
+import type { Counters } from './metrics.ts';
+import { errorsShown, outcomeOf, queuedBody, REFUSAL } from './replies.ts';
+import type { Refusal } from './replies.ts';
+import type { RequestHead } from './request-head.ts';
+import { RequestSlots } from './request-slots.ts';
+import type { RequestSlot } from './request-slots.ts';
+import { isRelay, senderCodeOf } from './sender.ts';
+import { writeQueued, writeRefusal } from './write-reply.ts';
+import type { ReplyContext } from './write-reply.ts';
+
+const SWEEP_INTERVAL_MS = 1_000;
+const PARTIAL_BYTES_FIRST = 65_536;
+const EMPTY = new Uint8Array(0);
+
+export interface IntakeOptions {
+  port: IngestPort;
+  counters: Counters;
+  clock: Clock;
+  limits: IngestLimits;
+  /** Where a fault of a callback goes: the request is answered 500 and the fault logged. */
+  fault: HttpServer['fault'];
+  /** The port threw out of `submit`; the requests have been answered 503. */
+  onPortFault: (fault: unknown) => void;
+  /** Called after a request left the table; for whoever waits for it to become empty. */
+  onReleased: () => void;
+}
+
+export class Intake {
+  readonly #port: IngestPort;
+  readonly #counters: Counters;
+  readonly #clock: Clock;
+  readonly #limits: IngestLimits;
+  readonly #options: IntakeOptions;
+  readonly #slots: RequestSlots;
+  readonly #writer = new BatchWriter();
+  #bytes = 0;
+  #isTurnEndDue = false;
+  /** Monotonic time of this turn of the loop, read once per turn. */
+  #turnMs = 0;
+  #closesConnections = false;
+  #cancelSweep: (() => void) | undefined;
+  #answering: { slot: RequestSlot; verdict: IngestVerdict } | undefined;
+  readonly #writeAnswer = (): void => this.#answer();
+  readonly #endTurn = (): void => {
+    this.#isTurnEndDue = false;
+    this.#flush();
+  };
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#port = options.port;
+    this.#counters = options.counters;
+    this.#clock = options.clock;
+    this.#limits = options.limits;
+    this.#slots = new RequestSlots(options.limits.requestsMax, {
+      data: (slot, chunk, isLast) => {
+        try {
+          this.#receive(slot, chunk, isLast);
+        } catch (fault) {
+          this.#fail(slot, fault);
+        }
+      },
+      aborted: (slot) => this.#aborted(slot),
+    });
+    options.port.onVerdicts((verdicts) => this.#onVerdicts(verdicts));
+  }
+
+  get requests(): number {
+    return this.#slots.inUse;
+  }
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  start(): void {
+    this.#cancelSweep ??= this.#clock.after(SWEEP_INTERVAL_MS, () => this.#sweep(), { ref: false });
+  }
+
+  stop(): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+  }
+
+  /** From now on every reply closes its connection. */
+  closeConnections(): void {
+    this.#closesConnections = true;
+  }
+
+  /**
+   * Takes a request, or says why not. When it is taken, this owns the response; else nothing was done with it.
+   */
+  take(
+    response: HttpResponse,
+    head: RequestHead,
+    from: { keyName: string; correlationId: string; isDeprecatedRoute: boolean },
+  ): Refusal | undefined {
+    const declared = head.contentLength;
+    if (declared > this.#limits.bodyBytesMax) return REFUSAL.bodyTooLarge;
+    if (declared > 0 && this.#bytes + declared > this.#limits.inFlightBytesMax) return REFUSAL.budget;
+    const slot = this.#slots.take();
+    if (slot === undefined) return REFUSAL.requests;
+    slot.response = response;
+    slot.sinceMs = this.#nowMs();
+    slot.isDeprecatedRoute = from.isDeprecatedRoute;
+    slot.declaredBytes = head.isChunked ? -1 : declared;
+    if (declared > 0) this.#charge(slot, declared);
+    const row = slot.head;
+    row.encoding = contentEncodingCodeOf(head.contentEncoding);
+    row.flags = head.isStrict ? FLAG_STRICT : 0;
+    row.keyName = from.keyName;
+    row.sender = senderCodeOf(head.userAgent);
+    row.correlationId = from.correlationId;
+    row.idempotencyKey = head.idempotencyKey;
+    response.onAborted(slot.onAborted);
+    response.onData(slot.onData);
+    return undefined;
+  }
+
+  /** Answers everything that is still open with 503. Bodies still arriving are given up. */
+  abandon(): number {
+    let abandoned = 0;
+    for (const slot of this.#slots.used()) {
+      if (slot.response !== undefined) {
+        abandoned += 1;
+        this.#refuse(slot, REFUSAL.draining, true);
+      }
+      this.#release(slot);
+    }
+    return abandoned;
+  }
+
+  #receive(slot: RequestSlot, chunk: ArrayBuffer, isLast: boolean): void {
+    if (slot.state !== 'reading') return;
+    const bytes = chunk.byteLength;
+    if (slot.declaredBytes < 0 && bytes > 0) {
+      const refusal = this.#overLimit(slot, bytes);
+      if (refusal !== undefined) {
+        this.#refuse(slot, refusal, true);
+        this.#release(slot);
+        return;
+      }
+      this.#charge(slot, bytes);
+    }
+    if (isLast && slot.receivedBytes === 0) {
+      slot.receivedBytes = bytes;
+      this.#complete(slot, new Uint8Array(chunk));
+      return;
+    }
+    if (bytes > 0) this.#keep(slot, chunk);
+    if (isLast) this.#complete(slot, slot.partial ?? EMPTY);
+  }
+
+  #overLimit(slot: RequestSlot, bytes: number): Refusal | undefined {
+    if (slot.receivedBytes + bytes > this.#limits.bodyBytesMax) return REFUSAL.bodyTooLarge;
+    return this.#bytes + bytes > this.#limits.inFlightBytesMax ? REFUSAL.budget : undefined;
+  }
+
+  /** Appends a piece of a body. The system gives real memory to a buffer only as it is filled. */
+  #keep(slot: RequestSlot, chunk: ArrayBuffer): void {
+    const needed = slot.receivedBytes + chunk.byteLength;
+    let { partial } = slot;
+    if (partial === undefined || partial.byteLength < needed) {
+      let grown: Uint8Array;
+      if (slot.declaredBytes > LARGE_BODY_BYTES) {
+        grown = new Uint8Array(this.#writer.takeLarge(slot.declaredBytes));
+      } else if (slot.declaredBytes > 0) {
+        grown = new Uint8Array(slot.declaredBytes);
+      } else {
+        grown = new Uint8Array(Math.max(PARTIAL_BYTES_FIRST, needed, 2 * (partial?.byteLength ?? 0)));
+      }
+      if (partial !== undefined) grown.set(partial.subarray(0, slot.receivedBytes));
+      slot.partial = partial = grown;
+    }
+    partial.set(new Uint8Array(chunk), slot.receivedBytes);
+    slot.receivedBytes = needed;
+  }
+
+  /** The body is whole, in the first bytes of `body`: puts it into the batch of this turn. */
+  #complete(slot: RequestSlot, body: Uint8Array): void {
+    const bytes = slot.receivedBytes;
+    const isLarge = bytes > LARGE_BODY_BYTES;
+    slot.completedMs = this.#nowMs();
+    if (!this.#writer.hasRoom(isLarge ? 0 : bytes)) this.#flush();
+    if (isLarge) {
+      let shared = body.buffer;
+      if (!(shared instanceof SharedArrayBuffer)) {
+        shared = this.#writer.takeLarge(bytes);
+        new Uint8Array(shared).set(body.subarray(0, bytes));
+      }
+      slot.lease = this.#writer.addLarge(slot.head, shared, bytes);
+    } else {
+      slot.lease = this.#writer.addCopy(slot.head, body.subarray(0, bytes));
+    }
+    slot.partial = undefined;
+    slot.state = 'waiting';
+    this.#counters.add(INGEST_COUNTER.bodyBytes, bytes);
+  }
+
+  /** The time of this turn. Sees to it that what is collected is handed over when every readable socket was handled. */
+  #nowMs(): number {
+    if (!this.#isTurnEndDue) {
+      this.#isTurnEndDue = true;
+      this.#turnMs = this.#clock.monotonicMs();
+      setImmediate(this.#endTurn);
+    }
+    return this.#turnMs;
+  }
+
+  #flush(): void {
+    this.#setGauges();
+    if (this.#writer.count === 0) return;
+    const batch = this.#writer.take();
+    this.#counters.add(INGEST_COUNTER.batches, 1);
+    try {
+      this.#port.submit(batch);
+    } catch (fault) {
+      for (let row = 0; row < batch.count; row++) {
+        const slot = this.#slots.waiting(readRow(batch, row).request);
+        if (slot === undefined) continue;
+        this.#refuse(slot, REFUSAL.away);
+        this.#settle(slot);
+      }
+      this.#options.onPortFault(fault);
+    }
+  }
+
+  #onVerdicts(verdicts: readonly IngestVerdict[]): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const verdict of verdicts) {
+      const slot = this.#slots.waiting(verdict.request);
+      if (verdict.status === 'stored') {
+        this.#counters.add(INGEST_COUNTER.accepted, verdict.accepted);
+        if (slot?.response === undefined)
+          this.#counters.add(INGEST_COUNTER.unclaimedEvents, verdict.accepted);
+        else observeDuration(this.#counters, nowMs - slot.sinceMs);
+      }
+      this.#counters.add(INGEST_COUNTER.rejected, verdict.rejected);
+      if (slot === undefined) continue;
+      if (slot.response !== undefined) {
+        this.#answering = { slot, verdict };
+        try {
+          slot.response.cork(this.#writeAnswer);
+        } catch (fault) {
+          this.#options.fault(slot.response, fault);
+        }
+      }
+      this.#settle(slot);
+    }
+    this.#setGauges();
+  }
+
+  /** Writes the reply for `#answering`, inside its cork. */
+  #answer(): void {
+    if (this.#answering === undefined) return;
+    const { slot, verdict } = this.#answering;
+    const { head, response } = slot;
+    if (response === undefined) return;
+    const isStrict = (head.flags & FLAG_STRICT) !== 0;
+    const outcome = outcomeOf(verdict, { isStrict, isRelay: isRelay(head.sender) });
+    const context = this.#contextOf(slot, false);
+    if (typeof outcome === 'string') {
+      this.#counters.add(requestCounter(outcome), 1);
+      writeQueued(response, queuedBody(verdict, head.correlationId), context);
+      return;
+    }
+    this.#counters.add(requestCounter(outcome.reason), 1);
+    const { accepted, rejected } = verdict;
+    const isAboutRecords = outcome.reason === 'strict' || outcome.reason === 'unreadable';
+    writeRefusal(response, outcome, {
+      ...context,
+      ...(isAboutRecords ? { members: { accepted, rejected, errors: errorsShown(verdict) } } : {}),
+    });
+  }
+
+  #refuse(slot: RequestSlot, refusal: Refusal, closeConnection = false): void {
+    const { response } = slot;
+    if (response === undefined) return;
+    this.#counters.add(requestCounter(refusal.reason), 1);
+    try {
+      response.cork(() => writeRefusal(response, refusal, this.#contextOf(slot, closeConnection)));
+    } catch (fault) {
+      this.#options.fault(response, fault);
+    }
+  }
+
+  #contextOf(slot: RequestSlot, closeConnection: boolean): ReplyContext {
+    return {
+      correlationId: slot.head.correlationId,
+      isDeprecatedRoute: slot.isDeprecatedRoute,
+      closeConnection: closeConnection || this.#closesConnections,
+    };
+  }
+
+  #aborted(slot: RequestSlot): void {
+    slot.response = undefined;
+    if (slot.state === 'reading') {
+      if (slot.isTooSlow) this.#counters.add(requestCounter('slow'), 1);
+      else this.#counters.add(INGEST_COUNTER.abortedReading, 1);
+      this.#release(slot);
+    } else if (slot.state === 'waiting') {
+      // The threads have the body: its bytes stay charged, and its number taken, until their verdict.
+      this.#counters.add(INGEST_COUNTER.abortedWaiting, 1);
+    }
+  }
+
+  #fail(slot: RequestSlot, fault: unknown): void {
+    const { response } = slot;
+    if (response !== undefined) this.#options.fault(response, fault);
+    this.#release(slot);
+  }
+
+  #charge(slot: RequestSlot, bytes: number): void {
+    slot.chargedBytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  /** The threads are done with the row: its memory is free for others, and so is its slot. */
+  #settle(slot: RequestSlot): void {
+    if (slot.lease !== undefined) this.#writer.settle(slot.lease);
+    this.#release(slot);
+  }
+
+  /** Without a verdict the batch's memory is not free: a thread may still read it, and it is left to the collector. */
+  #release(slot: RequestSlot): void {
+    if (slot.state === 'free') return;
+    const memory = slot.partial?.buffer;
+    if (memory instanceof SharedArrayBuffer) this.#writer.giveBackLarge(memory);
+    this.#bytes -= slot.chargedBytes;
+    this.#slots.release(slot);
+    this.#options.onReleased();
+  }
+
+  #setGauges(): void {
+    this.#counters.set(INGEST_COUNTER.inFlightRequests, this.#slots.inUse);
+    this.#counters.set(INGEST_COUNTER.inFlightBytes, this.#bytes);
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const slot of this.#slots.used()) {
+      if (slot.state === 'reading' && nowMs - slot.sinceMs > this.#limits.bodyTimeoutMs) {
+        slot.isTooSlow = true;
+        // Runs the abort handler, which releases the slot.
+        slot.response?.close();
+      } else if (slot.state === 'waiting' && nowMs - slot.completedMs > this.#limits.verdictTimeoutMs) {
+        this.#refuse(slot, REFUSAL.timeout);
+        this.#release(slot);
+      }
+    }
+    this.#setGauges();
+    this.#cancelSweep = this.#clock.after(SWEEP_INTERVAL_MS, () => this.#sweep(), { ref: false });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Every number the ingest gateway exposes, as a layout for counters in shared memory.
+ *
+ * The lists of labels are closed: all pairs exist from the start, at zero, so that a rate over them is never missing.
+ * A histogram is written out as its cumulative buckets.
+ */
+import type { CounterBlock, CounterDefinition, CounterLayout } from '../../runtime/shared/counters.ts';
+
+/** What the gateway does with counters; a CounterBlock of INGEST_LAYOUT is one. */
+export type Counters = Pick<CounterBlock, 'add' | 'set'>;
+
+/**
+ * How a request ended. `success` means 200: everything stored, stored with rejects parked, or nothing readable and all
+ * of it parked. `away` covers the store; `timeout` a verdict that never came; `slow` a body that never ended.
+ */
+export const REQUEST_OUTCOMES = [
+  ['success', 'stored'],
+  ['success', 'partial'],
+  ['success', 'parked'],
+  ['fail', 'unreadable'],
+  ['fail', 'strict'],
+  ['fail', 'malformed'],
+  ['fail', 'auth'],
+  ['fail', 'scope'],
+  ['fail', 'key_grace'],
+  ['fail', 'route'],
+  ['fail', 'method'],
+  ['fail', 'too_large'],
+  ['fail', 'full'],
+  ['fail', 'budget'],
+  ['fail', 'away'],
+  ['fail', 'timeout'],
+  ['fail', 'slow'],
+  ['fail', 'draining'],
+  ['fail', 'error'],
+] as const;
+export type RequestReason = (typeof REQUEST_OUTCOMES)[number][1];
+
+export const AUTH_FAILURES = ['missing', 'unknown', 'expired'] as const;
+export type AuthFailure = (typeof AUTH_FAILURES)[number];
+
+/** Upper bounds in seconds, receipt of the head to the reply. */
+export const DURATION_BOUNDS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] as const;
+
+const layout: CounterDefinition[] = [];
+function define(
+  name: string,
+  kind: 'counter' | 'gauge',
+  help: string,
+  labels?: Readonly<Record<string, string>>,
+): number {
+  return layout.push({ name, kind, help, ...(labels === undefined ? {} : { labels }) }) - 1;
+}
+
+const requests = new Map<RequestReason, number>(
+  REQUEST_OUTCOMES.map(([status, reason]) => [
+    reason,
+    define('mutt_ingest_requests_total', 'counter', 'Requests to the ingest port by outcome.', {
+      status,
+      reason,
+    }),
+  ]),
+);
+const authFailures = new Map<AuthFailure, number>(
+  AUTH_FAILURES.map((reason) => [
+    reason,
+    define('mutt_ingest_auth_failures_total', 'counter', 'Requests without a valid key.', { reason }),
+  ]),
+);
+const durationBuckets = [...DURATION_BOUNDS_S.map(String), '+Inf'].map((le) =>
+  define(
+    'mutt_ingest_request_duration_seconds_bucket',
+    'counter',
+    'Head received to reply, stored requests.',
+    { le },
+  ),
+);
+
+/** Positions in INGEST_LAYOUT. */
+export const INGEST_COUNTER = {
+  bodyBytes: define('mutt_ingest_body_bytes_total', 'counter', 'Body bytes handed to ingest threads.'),
+  accepted: define('mutt_ingest_accepted_events_total', 'counter', 'Events stored.'),
+  rejected: define('mutt_ingest_rejected_events_total', 'counter', 'Records parked or refused.'),
+  batches: define('mutt_ingest_batches_total', 'counter', 'Batches handed to ingest threads.'),
+  abortedReading: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {
+    stage: 'reading',
+  }),
+  abortedWaiting: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {
+    stage: 'waiting',
+  }),
+  unclaimedEvents: define(
+    'mutt_ingest_unclaimed_events_total',
+    'counter',
+    'Events stored for clients that were gone or had been answered 503: they may come twice.',
+  ),
+  slowedAuthFailures: define(
+    'mutt_ingest_slowed_auth_failures_total',
+    'counter',
+    'Refusals that were delayed.',
+  ),
+  refusedConnections: define(
+    'mutt_ingest_refused_connections_total',
+    'counter',
+    'Connections over the limit.',
+  ),
+  durationSum: define('mutt_ingest_request_duration_seconds_sum', 'counter', 'Seconds, stored requests.'),
+  durationCount: define('mutt_ingest_request_duration_seconds_count', 'counter', 'Stored requests.'),
+  inFlightRequests: define('mutt_ingest_in_flight_requests', 'gauge', 'Requests taken and not yet answered.'),
+  inFlightBytes: define(
+    'mutt_ingest_in_flight_bytes',
+    'gauge',
+    'Body bytes taken or announced, not yet answered.',
+  ),
+  connections: define('mutt_ingest_connections', 'gauge', 'Open connections.'),
+} as const;
+
+export const INGEST_LAYOUT: CounterLayout = layout;
+
+/** Position of the counter of an outcome. */
+export function requestCounter(reason: RequestReason): number {
+  return requests.get(reason) ?? 0;
+}
+export function authFailureCounter(reason: AuthFailure): number {
+  return authFailures.get(reason) ?? 0;
+}
+
+/** Notes one duration of a stored request in the histogram. */
+export function observeDuration(counters: Counters, durationMs: number): void {
+  const seconds = durationMs / 1000;
+  for (let at = durationBuckets.length - 1; at >= 0; at--) {
+    if (at < DURATION_BOUNDS_S.length && seconds > (DURATION_BOUNDS_S[at] ?? 0)) break;
+    counters.add(durationBuckets[at] ?? 0, 1);
+  }
+  counters.add(INGEST_COUNTER.durationSum, seconds);
+  counters.add(INGEST_COUNTER.durationCount, 1);
+}

@@ -1,0 +1,32 @@
+/**
+ * Keeps alerts that no destination takes in PostgreSQL. Invariant: one letter per alert (an alert has one destination);
+ * a later failure of the same alert updates it, the same failure again changes nothing.
+ */
+import type { DeadLetter, DeadLetterStore } from '../../actors/ports.ts';
+import { plainArray, textArray } from './array-literal.ts';
+import type { Connection } from './connection.ts';
+import { storableJson, storableText } from './storable-text.ts';
+
+export class PostgresDeadLetterStore implements DeadLetterStore {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Errors: those of Connection. */
+  async keep(letters: readonly DeadLetter[]): Promise<void> {
+    if (letters.length === 0) return;
+    await this.#connection.rows('upsert_dead_letters', [
+      textArray(letters.map((letter) => letter.alert.id)),
+      plainArray(letters.map((letter) => letter.partition)),
+      textArray(letters.map((letter) => letter.destination)),
+      textArray(letters.map((letter) => storableJson(letter.alert))),
+      textArray(letters.map((letter) => storableText(letter.reason))),
+      textArray(letters.map((letter) => storableText(letter.error))),
+      plainArray(letters.map((letter) => letter.attempts)),
+      plainArray(letters.map((letter) => letter.firstFailedAtMs)),
+      plainArray(letters.map((letter) => letter.lastFailedAtMs)),
+    ]);
+  }
+}

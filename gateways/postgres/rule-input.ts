@@ -1,0 +1,77 @@
+/**
+ * A rule as people write it, and as the statements take it. Fills defaults and refuses what the database could not
+ * name as clearly; every other demand is a constraint of the table, so that there is one place that says what a rule is.
+ */
+import type { Handling } from '../../actors/event.ts';
+import type { RuleRow } from '../../actors/ports.ts';
+import { CodedError, codeOf } from '../../runtime/errors.ts';
+
+/** A rule to apply. Found by `id`, else by `name`, else created. What is left out has its default: this is the whole rule. */
+export type RuleInput = Partial<Omit<RuleRow, 'version'>> & {
+  name?: string | null;
+  prod_handling: Handling;
+  dev_handling: Handling;
+  team_assignment: string;
+  /** The version the writer saw; another one stored means that somebody was faster. */
+  expected_version?: number;
+};
+
+const PRIORITY_DEFAULT = 100;
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** The values $2 to $24 of insert_rule and update_rule. Errors: E_RULE_INVALID. */
+export function ruleValues(rule: RuleInput, index: number): unknown[] {
+  for (const field of ['active_from', 'active_until'] as const) {
+    const time = rule[field] ?? null;
+    if (time !== null && !RFC_3339.test(time)) {
+      throw invalidRule(rule, index, `${field} is not a time in RFC 3339 with its offset`, { field });
+    }
+  }
+  return [
+    rule.name ?? null,
+    rule.match_string ?? null,
+    rule.match_type ?? 'contains',
+    rule.case_sensitive ?? false,
+    rule.trap_oid ?? null,
+    rule.syslog_severity ?? null,
+    rule.severity_op ?? '=',
+    rule.host ?? null,
+    rule.program ?? null,
+    rule.facility ?? null,
+    rule.network ?? null,
+    rule.priority ?? PRIORITY_DEFAULT,
+    rule.continue ?? false,
+    rule.prod_handling,
+    rule.dev_handling,
+    rule.team_assignment,
+    rule.severity ?? null,
+    rule.signature ?? null,
+    rule.clears ?? null,
+    rule.active_from ?? null,
+    rule.active_until ?? null,
+    rule.is_active ?? true,
+    JSON.stringify(rule.tests ?? []),
+  ];
+}
+
+/** What the database refused, with the rule it is about; anything else passes unchanged. */
+export function refusedRule(error: unknown, rule: RuleInput, index: number): unknown {
+  if (!(error instanceof CodedError) || codeOf(error) !== 'E_ROW_INVALID') return error;
+  const { constraint, column } = error.details;
+  const why =
+    typeof constraint === 'string' ? constraint : typeof column === 'string' ? `${column} is missing` : '';
+  return invalidRule(rule, index, why === '' ? error.message : why, error.details);
+}
+
+export function invalidRule(
+  rule: RuleInput,
+  index: number,
+  why: string,
+  details: Record<string, unknown> = {},
+): CodedError {
+  const name = rule.name ?? (rule.id === undefined ? '' : String(rule.id));
+  return new CodedError('E_RULE_INVALID', `rule ${index + 1}${name === '' ? '' : ` (${name})`}: ${why}`, {
+    mend: 'Correct this rule and apply again; nothing was changed.',
+    details: { ...details, index, name },
+  });
+}
