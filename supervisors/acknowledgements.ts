@@ -1,0 +1,84 @@
+/**
+ * How far each partition's acknowledgements went, as the gateways report it: passed on to PostgreSQL as a second memory
+ * beside the files on disk, and to a gateway that starts. And what the store has lost of them: recorded until it is.
+ */
+import { sleep } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { LostRange } from '../runtime/durable/witness.ts';
+import type { Log } from '../runtime/telemetry/log.ts';
+
+/** PostgreSQL's part. */
+export interface AcknowledgementStore {
+  report(reports: readonly { partition: number; sequence: number; reportedAtMs: number }[]): Promise<void>;
+  recordLosses(losses: readonly (LostRange & { detectedAtMs: number })[]): Promise<void>;
+}
+
+const REPORT_EVERY_MS = 2_000;
+const RETRY_MS = 2_000;
+
+export class Acknowledgements {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #highest = new Map<number, number>();
+  readonly #stopping = new AbortController();
+  #store: AcknowledgementStore | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(clock: Clock, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** By partition. */
+  get highest(): [partition: number, accepted: number][] {
+    return [...this.#highest];
+  }
+
+  note(highest: readonly (readonly [partition: number, accepted: number])[]): void {
+    for (const [partition, accepted] of highest) {
+      this.#highest.set(partition, Math.max(accepted, this.#highest.get(partition) ?? 0));
+    }
+  }
+
+  /** From now on `store` is the second memory. */
+  keepIn(store: AcknowledgementStore): void {
+    this.#store = store;
+    this.#timer = setInterval(() => void this.#report(), REPORT_EVERY_MS);
+  }
+
+  /** The store came back older than it was. A loss is never forgotten: it is tried until PostgreSQL has it. */
+  lost(ranges: readonly LostRange[]): void {
+    const detectedAtMs = this.#clock.wallMs();
+    const losses = ranges.map(({ partition, from, to }) => ({ partition, from, to, detectedAtMs }));
+    this.#log.error({ losses }, 'Redis came back older than it was: acknowledged events are gone');
+    void this.#record(losses);
+  }
+
+  /** Reports a last time. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping.abort();
+    await this.#report();
+  }
+
+  async #record(losses: readonly (LostRange & { detectedAtMs: number })[]): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        if (this.#store !== undefined) {
+          await this.#store.recordLosses(losses);
+          return;
+        }
+      } catch {
+        // PostgreSQL is away: the loss is in the log, and is tried again.
+      }
+      await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
+    }
+  }
+
+  async #report(): Promise<void> {
+    const reportedAtMs = this.#clock.wallMs();
+    const reports = this.highest.map(([partition, sequence]) => ({ partition, sequence, reportedAtMs }));
+    // The files on disk are the first memory; this one is brought up to date when it can be.
+    await this.#store?.report(reports).catch(() => undefined);
+  }
+}

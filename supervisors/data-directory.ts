@@ -1,0 +1,177 @@
+/**
+ * The directory that holds all of a node's data: where it is, that it is ours alone, and that we can read its format.
+ *
+ * It makes no files but `FORMAT` and `lock`; what lives below (`redis/`, `postgres/`, `keys/`, `cache/`, `tools/`)
+ * belongs to those who use it. Invariant: a directory that is damaged, newer or in use is refused and left as it is.
+ */
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CodedError, codeOf, messageOf } from '../runtime/errors.ts';
+import { closedAncestor, isRoot } from './embedded/server-user.ts';
+import { tryLock } from './exclusive-lock.mjs';
+
+export interface DataDirectory {
+  readonly path: string;
+  /** Gives the directory free for another process. Safe to call twice. */
+  release(): void;
+}
+
+export interface OpenOptions {
+  /** Where it is; `dataDirectoryPath()` when not given. */
+  path?: string;
+  /** Free space below which a start is refused, since Redis and PostgreSQL would only fail later and worse. */
+  diskFreeBytesMin?: number;
+}
+
+const FORMAT_VERSION = 1;
+const FORMAT_LINE = /^mutt-data (\d+)$/;
+const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
+/** What only a node writes: a directory that holds one of these is no fresh one. */
+const DATA_NAMES = ['redis', 'postgres', 'keys'];
+const SYSTEM_DIRECTORY = '/var/lib/mutt';
+const CLONE_HASH_CHARS = 12;
+
+/**
+ * Where the data are: `MUTT_DATA_DIR`, else `var/` in the clone, else (as root, when the clone lies below a directory
+ * that the servers' unprivileged user cannot traverse) a directory of this clone's own in /var/lib/mutt.
+ */
+export function dataDirectoryPath(
+  cloneDir: string = fileURLToPath(new URL('..', import.meta.url)),
+  env: NodeJS.ProcessEnv = process.env,
+): string {
+  const given = env['MUTT_DATA_DIR'];
+  if (given !== undefined && given !== '') return resolve(given);
+  const clone = resolve(cloneDir);
+  const nobody = { name: 'nobody', uid: -1, gid: -1 };
+  if (!isRoot() || closedAncestor(clone, nobody) === undefined) return join(clone, 'var');
+  const hash = createHash('sha256').update(clone).digest('hex').slice(0, CLONE_HASH_CHARS);
+  return join(SYSTEM_DIRECTORY, hash);
+}
+
+/** Where programs that we unpack or copy are kept. */
+export function toolsDirectory(): string {
+  return join(dataDirectoryPath(), 'tools');
+}
+
+/**
+ * Makes or opens the data directory and takes it for this process alone. Errors: E_ALREADY_RUNNING (with the pid),
+ * E_DATA_NEWER, E_DATA_DAMAGED, E_DATA_UNWRITABLE, E_DISK_FULL.
+ */
+export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
+  const path = options.path ?? dataDirectoryPath();
+  try {
+    mkdirSync(path, { recursive: true, mode: directoryMode() });
+    // As root the servers run as other users, who must pass through; they may neither list nor write.
+    chmodSync(path, directoryMode());
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    requireKnownFormat(path);
+    requireSpace(path, options.diskFreeBytesMin ?? DISK_FREE_BYTES_MIN);
+    const lock = tryLock(join(path, 'lock'));
+    if (lock.release === undefined) {
+      throw new CodedError(
+        'E_ALREADY_RUNNING',
+        `MUTT already runs here, as process ${lock.holderPid} (${path})`,
+        {
+          mend: `Stop it first: kill ${lock.holderPid}   Or give this one another MUTT_DATA_DIR.`,
+          details: { pid: lock.holderPid, path },
+        },
+      );
+    }
+    try {
+      if (!existsSync(join(path, 'FORMAT'))) writeFormat(path);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    return { path, release: lock.release };
+  } catch (error) {
+    throw explained(error, path);
+  }
+}
+
+function directoryMode(): number {
+  return isRoot() ? 0o711 : 0o700;
+}
+
+function requireKnownFormat(path: string): void {
+  const formatPath = join(path, 'FORMAT');
+  if (!existsSync(formatPath)) {
+    const data = DATA_NAMES.filter((name) => existsSync(join(path, name)));
+    if (data.length === 0) return;
+    throw new CodedError('E_DATA_DAMAGED', `${path} holds data (${data.join(', ')}) but no FORMAT file`, {
+      mend: `Restore it from a backup, or move it aside to start empty. Nothing was changed.`,
+      details: { path },
+    });
+  }
+  const text = readFileSync(formatPath, 'utf8').trim();
+  const version = Number(FORMAT_LINE.exec(text)?.[1] ?? NaN);
+  if (!Number.isInteger(version)) {
+    throw new CodedError('E_DATA_DAMAGED', `${formatPath} is damaged: it does not name a format`, {
+      mend: `It should read "mutt-data ${FORMAT_VERSION}". Restore it, or move ${path} aside to start empty. Nothing was changed.`,
+      details: { path },
+    });
+  }
+  if (version > FORMAT_VERSION) {
+    throw new CodedError(
+      'E_DATA_NEWER',
+      `${path} has data format ${version}, and this MUTT knows formats up to ${FORMAT_VERSION}`,
+      {
+        mend: 'Use the newer MUTT that wrote it, or give this one another MUTT_DATA_DIR. Nothing was changed.',
+        details: { path, found: version, ours: FORMAT_VERSION },
+      },
+    );
+  }
+}
+
+function requireSpace(path: string, bytesMin: number): void {
+  const { bavail, bsize } = statfsSync(path);
+  const freeBytes = bavail * bsize;
+  if (freeBytes < bytesMin) throw diskFull(path, { freeBytes, bytesMin });
+}
+
+function writeFormat(path: string): void {
+  const formatPath = join(path, 'FORMAT');
+  const draft = `${formatPath}.draft`;
+  try {
+    writeFileSync(draft, `mutt-data ${FORMAT_VERSION}\n`, { mode: 0o600, flush: true });
+    renameSync(draft, formatPath);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function explained(error: unknown, path: string): CodedError {
+  if (error instanceof Error && error.name === 'CodedError') return error as CodedError;
+  const code = codeOf(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(path, {}, error);
+  return new CodedError(
+    'E_DATA_UNWRITABLE',
+    `the data directory ${path} cannot be used: ${messageOf(error)}`,
+    {
+      mend: `Check ${dirname(path)}: it must be a directory this user may write. Or give another MUTT_DATA_DIR.`,
+      details: { path, reason: code },
+      cause: error,
+    },
+  );
+}
+
+function diskFull(path: string, details: Record<string, unknown>, cause?: unknown): CodedError {
+  return new CodedError('E_DISK_FULL', `the disk that holds ${path} is full`, {
+    mend: 'Free some space and start again; nothing was lost.',
+    details: { path, ...details },
+    cause,
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * Entry of an ingest gateway process: the ingest port on the main thread, its decoding threads under a supervisor of
+ * their own, and the witness of what was acknowledged here.
+ *
+ * Order of start: first the witness is compared with the store (loss is found before anything new is acknowledged),
+ * then the threads, then the port. Order of stop: the reverse, with everything taken answered in between.
+ */
+import { openStore } from '../threads/store.ts';
+import { IngestServer } from '../../gateways/ingest/ingest-server.ts';
+import { INGEST_LAYOUT } from '../../gateways/ingest/metrics.ts';
+import { KeyRing } from '../../gateways/http/key-ring.ts';
+import type { KeyRecord } from '../../gateways/http/key-ring.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import type { Bounds } from '../../runtime/durable/durable-store.ts';
+import { openWitness } from '../../runtime/durable/witness.ts';
+import type { LostRange, Witness } from '../../runtime/durable/witness.ts';
+import { hostProcess } from '../../runtime/process/process-host.ts';
+import type { HostedProcess, ProcessHost } from '../../runtime/process/process-host.ts';
+import { CounterBlock } from '../../runtime/shared/counters.ts';
+import { Supervisor } from '../../runtime/supervision/supervisor.ts';
+import { openLog } from '../../runtime/telemetry/log.ts';
+import type { LogOptions } from '../../runtime/telemetry/log.ts';
+import { ThreadPool } from '../../runtime/thread/thread-pool.ts';
+import { ThreadSlot } from '../../runtime/thread/thread-slot.ts';
+import type { StartChild } from '../../runtime/placement.ts';
+import { INGEST_COUNTERS } from '../threads/counters.ts';
+import type { IngestThreadParams, LostMessage } from '../threads/ingest-thread.ts';
+import type { StoreParams } from '../threads/store.ts';
+import { RESTART_BACKOFF, THREAD_INTENSITY } from '../restart-policy.ts';
+import { IngestThreads } from './ingest-threads.ts';
+import type { FromIngestThread } from './ingest-threads.ts';
+
+export interface GatewayParams extends StoreParams {
+  databaseUrl: string;
+  host: string;
+  port: number;
+  threads: number;
+  partitions: number;
+  bounds: Bounds;
+  keys: KeyRecord[];
+  pepper: string;
+  witnessFile: string;
+  /** What the second memory knows, by partition. */
+  witnessed: [partition: number, accepted: number][];
+  hangAfterMs: number;
+  log: Omit<LogOptions, 'source'>;
+}
+
+/** What the supervisor hears. */
+export type FromGateway =
+  | { type: 'lost'; ranges: LostRange[] }
+  | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
+
+const THREAD_START_TIMEOUT_MS = 20_000;
+const THREAD_STOP_MS = 10_000;
+const THREAD_HEAP_MB_MAX = 512;
+const WITNESS_EVERY_MS = 200;
+const DRAIN_SHARE = 0.5;
+
+hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
+  const params = host.params as GatewayParams;
+  const log = openLog({ ...params.log, source: host.slotId });
+  const post = (message: FromGateway): void => host.post(message);
+  const allPartitions = Array.from({ length: params.partitions }, (_, partition) => partition);
+
+  const witness = await openWitness({
+    file: params.witnessFile,
+    onWritten: (highest) => post({ type: 'witnessed', highest: [...highest] }),
+    onTrouble: (error) => log.warn({ error }, 'the witness cannot be written'),
+  });
+  for (const [partition, accepted] of params.witnessed) witness.note(partition, accepted);
+  const opened = await openStore(params, `mutt-${host.slotId}`);
+  const reconcile = async (): Promise<void> => {
+    const ranges = await witness.reconcile(opened.store, allPartitions);
+    if (ranges.length > 0) post({ type: 'lost', ranges });
+  };
+  await reconcile();
+
+  const shared = new SharedArrayBuffer(params.partitions * Float64Array.BYTES_PER_ELEMENT);
+  const acknowledged = new Float64Array(shared);
+  for (const partition of allPartitions) acknowledged[partition] = witness.highest(partition);
+  const stopWitnessing = keepWitness(witness, acknowledged, opened.store, reconcile);
+
+  const pool = new ThreadPool({ spareThreads: 1, threadsMax: params.threads, heapMbMax: THREAD_HEAP_MB_MAX });
+  const slots = Array.from({ length: params.threads }, (_, index) => {
+    const slot: ThreadSlot = new ThreadSlot({
+      id: `${host.slotId}-ingest-${index}`,
+      pool,
+      moduleUrl: new URL('../threads/ingest-thread.ts', import.meta.url).href,
+      params: async (): Promise<IngestThreadParams> => ({
+        redisUrl: params.redisUrl,
+        databaseUrl: params.databaseUrl,
+        keyPrefix: params.keyPrefix,
+        partitions: params.partitions,
+        bounds: params.bounds,
+        witnessed: shared,
+      }),
+      counterLayout: INGEST_COUNTERS.layout,
+      hangAfterMs: params.hangAfterMs,
+      startTimeoutMs: THREAD_START_TIMEOUT_MS,
+      onMessage: (payload) => {
+        const message = payload as FromIngestThread | LostMessage;
+        if (message.type === 'verdicts') threads.receive(message);
+        else post({ type: 'lost', ranges: [message] });
+      },
+    });
+    host.report(slot.id, slot.counters);
+    return slot;
+  });
+  const threads = new IngestThreads(slots, systemClock);
+  const supervisor = new Supervisor({
+    id: `${host.slotId}-threads`,
+    strategy: 'oneForOne',
+    intensity: THREAD_INTENSITY,
+    children: slots.map((slot) => ({
+      id: slot.id,
+      start: announced(slot, threads),
+      restart: 'permanent' as const,
+      shutdownDeadlineMs: THREAD_STOP_MS,
+      backoff: RESTART_BACKOFF,
+    })),
+  });
+  supervisor.observe((event) => {
+    log.info({ event }, 'tree');
+    host.sendTree(supervisor.describe());
+  });
+  await supervisor.start();
+  host.sendTree(supervisor.describe());
+
+  const counters = new CounterBlock(INGEST_LAYOUT);
+  host.report('port', counters);
+  const server = new IngestServer({
+    port: threads,
+    keys: new KeyRing(params.keys, { pepper: Buffer.from(params.pepper, 'hex'), clock: systemClock }),
+    counters,
+    clock: systemClock,
+    log,
+  });
+  server.start(params.port, params.host);
+  // Without its threads the gateway can only refuse: a new process is the better remedy.
+  void supervisor.exited.then(() => process.exit(1));
+
+  return {
+    stop: async (deadlineMs) => {
+      await server.drain(deadlineMs * DRAIN_SHARE);
+      await supervisor.stop(deadlineMs * DRAIN_SHARE);
+      server.close();
+      await stopWitnessing();
+      await opened.close();
+      await pool.close();
+    },
+  };
+});
+
+/** The threads' acknowledgements go to the witness's file a few times a second, and are compared after every loss of the store. */
+function keepWitness(
+  witness: Witness,
+  acknowledged: Float64Array,
+  store: { readonly generation: number },
+  reconcile: () => Promise<void>,
+): () => Promise<void> {
+  let generation = store.generation;
+  const note = (): void => acknowledged.forEach((accepted, partition) => witness.note(partition, accepted));
+  const timer = setInterval(() => {
+    note();
+    if (store.generation === generation) return;
+    const seen = store.generation;
+    reconcile().then(
+      () => {
+        generation = seen;
+      },
+      // Still away: the next tick tries again.
+      () => undefined,
+    );
+  }, WITNESS_EVERY_MS);
+  return async () => {
+    clearInterval(timer);
+    note();
+    await witness.stop();
+  };
+}
+
+/** Tells the batches' keeper when the thread is there and when it is gone. */
+function announced(slot: ThreadSlot, threads: IngestThreads): StartChild {
+  return async (start) => {
+    const child = await slot.start(start);
+    threads.threadReady(slot.id);
+    void child.exited.then(() => threads.threadGone(slot.id));
+    return child;
+  };
+}

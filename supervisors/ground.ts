@@ -1,0 +1,290 @@
+/**
+ * What everything in a node stands on: the two stores with their addresses, checked and prepared, the rule set, the
+ * leases. Opened once the stores run, closed after everything above it has stopped.
+ */
+import { join } from 'node:path';
+import { openConnection } from '../gateways/postgres/connection.ts';
+import type { Connection } from '../gateways/postgres/connection.ts';
+import { createAuditMonths } from '../gateways/postgres/audit-months.ts';
+import { migrate } from '../gateways/postgres/migrate.ts';
+import { PostgresRuleStore } from '../gateways/postgres/rule-store.ts';
+import { PostgresSnapshotSource } from '../gateways/postgres/snapshot-source.ts';
+import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
+import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { readStoreSettings, assertStoreIsSafe } from '../runtime/durable/store-safety.ts';
+import type { DurableStore } from '../runtime/durable/durable-store.ts';
+import { CodedError, codeOf, kindOf, messageOf } from '../runtime/errors.ts';
+import type { Vitals } from '../runtime/shared/vitals.ts';
+import type { Log } from '../runtime/telemetry/log.ts';
+import { loadSamples } from './first-start.ts';
+import { mailboxBounds } from './mailbox-bounds.ts';
+import type { MailboxBounds } from './mailbox-bounds.ts';
+import { PartitionLeases, partitionsOfSlot } from './partition-leases.ts';
+import { SnapshotKeeper } from './snapshot-keeper.ts';
+import type { StaticConfig } from './static-config.ts';
+import { openStore } from './threads/store.ts';
+
+export interface GroundOptions {
+  config: StaticConfig;
+  dataDir: string;
+  redisUrl: string;
+  databaseUrl: string;
+  log: Log;
+  /** Given when the PostgreSQL is this node's own: its first start gets samples. */
+  samples: { adminUrl: string; keyFile: string } | undefined;
+  /** Names this installation in its leases: the same after a restart, so that nobody waits for their expiry. */
+  nonce: string;
+  roles: Record<LeasedRole, Vitals[]>;
+}
+
+export const LEASED_ROLES = ['match', 'forward', 'remediation'] as const;
+export type LeasedRole = (typeof LEASED_ROLES)[number];
+
+export interface Ground {
+  store: DurableStore;
+  snapshots: SnapshotKeeper;
+  witness: PostgresWitnessStore;
+  leases: Record<LeasedRole, PartitionLeases>;
+  bounds: MailboxBounds;
+  /** What PostgreSQL remembers of acknowledged sequences. */
+  witnessed: [partition: number, accepted: number][];
+  /** Whether Redis has answered lately. */
+  isStoreThere(): boolean;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const MONTHS_EVERY_MS = 6 * 3_600_000;
+const PING_EVERY_MS = 500;
+const PING_STALE_MS = 2_000;
+/** With settings that cannot be read, a small server is assumed. */
+const MAXMEMORY_ASSUMED_BYTES = 1024 ** 3;
+/** Lanes are sized for this many destinations from the start, so that adding one needs no new bounds. */
+const DESTINATIONS_PLANNED = 4;
+const PARTITIONS_KEY = 'partitions';
+
+export async function openGround(options: GroundOptions): Promise<Ground> {
+  const { config, log } = options;
+  const database = openConnection({
+    url: options.databaseUrl,
+    connectionsMax: 4,
+    applicationName: 'mutt-supervisor',
+  });
+  const snapshots = new SnapshotKeeper(
+    new PostgresSnapshotSource(database),
+    join(options.dataDir, 'snapshot.json'),
+    log,
+  );
+  const closers: (() => Promise<void>)[] = [() => database.close()];
+  const close = async (): Promise<void> => {
+    for (const closeOne of closers.reverse()) await closeOne();
+  };
+  try {
+    await prepareDatabase(database, options);
+    const monthsTimer = setInterval(() => void keepMonths(options), MONTHS_EVERY_MS);
+    closers.push(async () => clearInterval(monthsTimer));
+    const { bounds, stopWatching, isThere } = await checkStore(options);
+    closers.push(async () => stopWatching());
+    const opened = await openStore(
+      { redisUrl: options.redisUrl, keyPrefix: config.keyPrefix },
+      'mutt-supervisor',
+    );
+    closers.push(() => opened.close());
+    await startSnapshots(snapshots);
+    closers.push(() => snapshots.stop());
+    const leases = {} as Ground['leases'];
+    for (const role of LEASED_ROLES) {
+      const vitals = options.roles[role];
+      leases[role] = new PartitionLeases({
+        store: opened.store,
+        laneGroup: role,
+        nonce: options.nonce,
+        ttlMs: config.leaseTtlMs,
+        shares: vitals.map((each, slot) => ({
+          partitions: partitionsOfSlot(slot, vitals.length, config.partitions),
+          vitals: each,
+        })),
+        log,
+      });
+      closers.push(() => leases[role].stop());
+      await leases[role].start();
+    }
+    const witness = new PostgresWitnessStore(database);
+    const witnessed = (await witness.list().catch(() => [])).map(
+      ({ partition, sequence }): [number, number] => [partition, sequence],
+    );
+    return {
+      store: opened.store,
+      snapshots,
+      witness,
+      leases,
+      bounds,
+      witnessed,
+      isStoreThere: isThere,
+      close,
+    };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+/** A PostgreSQL that is away does not keep a node from starting: the last good rule set is on disk. */
+async function prepareDatabase(database: Connection, options: GroundOptions): Promise<void> {
+  const { samples, log } = options;
+  try {
+    const { applied } = await withPatience(options, (connection) => migrate(connection, systemClock));
+    if (applied.length > 0) log.info({ applied }, 'migrated');
+    const { version } = await new PostgresSnapshotSource(database).load();
+    if (samples !== undefined && version === 0) await loadSamples(new PostgresRuleStore(database), samples);
+  } catch (thrown) {
+    if (kindOf(thrown) !== 'transient') throw thrown;
+    log.warn({ code: codeOf(thrown), message: messageOf(thrown) }, 'PostgreSQL is away');
+  }
+}
+
+async function startSnapshots(snapshots: SnapshotKeeper): Promise<void> {
+  try {
+    await snapshots.start();
+  } catch (thrown) {
+    if (kindOf(thrown) !== 'transient') throw thrown;
+    throw new CodedError(
+      'E_DATABASE_UNREACHABLE',
+      `PostgreSQL cannot be reached, and no rule set has been kept on disk yet: ${messageOf(thrown)}`,
+      { kind: 'transient', mend: 'Start it, or correct DATABASE_URL.' },
+    );
+  }
+}
+
+/** Months of audit rows are made ahead of need; what came too early for its month is moved. */
+async function keepMonths(options: GroundOptions): Promise<void> {
+  try {
+    await withPatience(options, (connection) => createAuditMonths(connection, systemClock.wallMs()));
+  } catch (thrown) {
+    options.log.warn({ code: codeOf(thrown), message: messageOf(thrown) }, 'audit months cannot be made now');
+  }
+}
+
+/** A connection without a limit per statement: moving rows may take long. */
+async function withPatience<T>(
+  { databaseUrl }: GroundOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = openConnection({
+    url: databaseUrl,
+    connectionsMax: 1,
+    statementTimeoutMs: 0,
+    applicationName: 'mutt-migrate',
+  });
+  try {
+    return await work(connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Refuses a Redis that could lose what was acknowledged, now and after every reconnect. */
+async function checkStore(
+  options: GroundOptions,
+): Promise<{ bounds: MailboxBounds; stopWatching: () => void; isThere: () => boolean }> {
+  const { config, log } = options;
+  const connection = connectRedis({ url: options.redisUrl, name: 'mutt-watch' });
+  try {
+    await whenReady(connection, CONNECT_TIMEOUT_MS);
+    const settings = await readStoreSettings(connection);
+    const bounds = mailboxBounds({
+      // Without a limit it is refused below, with what it takes as a proposal.
+      maxmemoryBytes:
+        settings.maxmemoryBytes === undefined || settings.maxmemoryBytes === 0
+          ? MAXMEMORY_ASSUMED_BYTES
+          : settings.maxmemoryBytes,
+      partitions: config.partitions,
+      destinations: DESTINATIONS_PLANNED,
+    });
+    const safety = {
+      ackLevel: config.ackLevel,
+      boundsBytes: bounds.bytesTotal,
+      isUnreadableConfigAccepted: config.trustRedis,
+    };
+    await assertStoreIsSafe(connection, safety);
+    await keepPartitions(connection, config);
+
+    let answeredAtMs = systemClock.monotonicMs();
+    let isSafe = true;
+    let isChecked = true;
+    connection.on('close', () => {
+      isChecked = false;
+    });
+    const timer = setInterval(() => {
+      const look = async (): Promise<void> => {
+        await connection.ping();
+        if (!isChecked) {
+          isSafe = await assertStoreIsSafe(connection, safety).then(
+            () => true,
+            (thrown: unknown) => {
+              log.error(
+                { code: codeOf(thrown), message: messageOf(thrown) },
+                'Redis is no longer safe to use',
+              );
+              return false;
+            },
+          );
+          isChecked = isSafe;
+        }
+        answeredAtMs = systemClock.monotonicMs();
+      };
+      look().catch(() => undefined);
+    }, PING_EVERY_MS);
+    return {
+      bounds,
+      stopWatching: () => {
+        clearInterval(timer);
+        connection.disconnect();
+      },
+      isThere: () => isSafe && systemClock.monotonicMs() - answeredAtMs < PING_STALE_MS,
+    };
+  } catch (thrown) {
+    connection.disconnect();
+    throw explained(thrown);
+  }
+}
+
+/** Names the variable that mends it: the runtime below knows none. */
+function explained(thrown: unknown): unknown {
+  const code = codeOf(thrown);
+  if (code === 'E_PARTITIONS_CHANGED') return thrown;
+  if (code.startsWith('E_STORE_') && kindOf(thrown) === 'permanent') {
+    const { mend, details } = thrown as CodedError;
+    const switches =
+      'MUTT_ACK_LEVEL=written chooses the other ack level, MUTT_TRUST_REDIS=yes vouches for what cannot be read.';
+    return new CodedError(code, `Redis is not safe to use: ${messageOf(thrown)}`, {
+      mend: `${mend ?? ''} ${switches}`.trim(),
+      details,
+      cause: thrown,
+    });
+  }
+  return new CodedError('E_REDIS_UNREACHABLE', `Redis cannot be used: ${messageOf(thrown)}`, {
+    kind: 'transient',
+    mend: 'Start it, or correct REDIS_URL (address, user and password).',
+  });
+}
+
+/** The number of partitions belongs to the installation: with another one, hosts would change their partition. */
+async function keepPartitions(
+  connection: ReturnType<typeof connectRedis>,
+  config: StaticConfig,
+): Promise<void> {
+  const key = `${config.keyPrefix}:${PARTITIONS_KEY}`;
+  await connection.setnx(key, String(config.partitions));
+  const kept = Number(await connection.get(key));
+  if (kept === config.partitions) return;
+  throw new CodedError(
+    'E_PARTITIONS_CHANGED',
+    `this installation has ${kept} partitions, not ${config.partitions}`,
+    {
+      mend: `Set MUTT_PARTITIONS=${kept}, or unset it.`,
+      details: { kept, given: config.partitions },
+    },
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * `mutt start`: opens the data directory, checks the ports, runs a node until it is told to stop.
+ */
+import { createServer } from 'node:net';
+import { mkdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { CliIo } from '../gateways/cli/context.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
+import { CodedError } from '../runtime/errors.ts';
+import { describeExit } from '../runtime/exit-reason.ts';
+import { openLog } from '../runtime/telemetry/log.ts';
+import { openDataDirectory } from './data-directory.ts';
+import { endLeftovers } from './leftovers.ts';
+import { keepLogSmall } from './log-file.ts';
+import { MuttNode } from './node.ts';
+import { openNodeKeys } from './node-keys.ts';
+import type { NodeKeys } from './node-keys.ts';
+import { STATIC_VARIABLES } from './static-config.ts';
+import type { StaticConfig } from './static-config.ts';
+
+export interface StartOptions {
+  config: StaticConfig;
+  dataDir: string;
+  version: string;
+  io: CliIo;
+  /** Aborted by Ctrl-C or SIGTERM. */
+  signal: AbortSignal;
+}
+
+/** A process that is just ending keeps its ports until it is quite gone. */
+const PORT_WAIT_MS = 1_500;
+const PORT_POLL_MS = 50;
+
+/** Gives the exit code: 0 after a stop that was asked for, 1 when the node gave up. */
+export async function runStart(options: StartOptions): Promise<number> {
+  const { config, io, signal, version } = options;
+  const directory = openDataDirectory({ path: options.dataDir });
+  const dataDir = directory.path;
+  try {
+    const ended = await endLeftovers(dataDir);
+    await requireFreePorts(config);
+    mkdirSync(join(dataDir, 'log'), { recursive: true, mode: 0o700 });
+    const logFile = config.logTo === 'stdout' ? undefined : join(dataDir, 'log', 'mutt.log');
+    const log = openLog({ level: config.logLevel, file: logFile, source: 'supervisor' });
+    if (ended.length > 0) log.warn({ pids: ended }, 'ended what a killed supervisor left behind');
+    const stopTrimming = logFile === undefined ? () => undefined : keepLogSmall(logFile);
+    const keys = openNodeKeys(dataDir);
+    const isQuiet = config.logTo === 'stdout';
+    const say = (text: string): void => void (isQuiet || io.stdout.write(text));
+
+    const node = new MuttNode({
+      config,
+      dataDir,
+      keys,
+      log,
+      version,
+      onProgress: (part) => {
+        if (io.isTTY) say(`\r\x1b[2Kstarting: ${part}`);
+      },
+    });
+    if (io.isTTY) say('starting');
+    try {
+      await node.start();
+    } finally {
+      if (io.isTTY) say('\r\x1b[2K');
+    }
+    say(greeting(config, dataDir, keys, version));
+    const outcome = await Promise.race([node.exited, aborted(signal)]);
+    if (outcome !== undefined) {
+      log.fatal({ reason: describeExit(outcome) }, 'the node gave up');
+      io.stderr.write(`mutt: the node gave up: ${describeExit(outcome)}\n  Read ${logFile ?? 'the log'}.\n`);
+    } else {
+      say('\nstopping; what was taken is being finished (Ctrl-C again to leave at once)\n');
+    }
+    await node.stop();
+    stopTrimming();
+    say('stopped\n');
+    return outcome === undefined ? 0 : 1;
+  } finally {
+    directory.release();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
+
+/** SO_REUSEPORT would let a stranger's server and ours share a port, each getting half of the requests. */
+async function requireFreePorts(config: StaticConfig): Promise<void> {
+  for (const key of ['ingest', 'health', 'admin'] as const) {
+    const host = config[`${key}Host`];
+    const port = config[`${key}Port`];
+    const deadlineMs = systemClock.monotonicMs() + PORT_WAIT_MS;
+    for (let code = await tryPort(host, port); code !== undefined; code = await tryPort(host, port)) {
+      if (code !== 'EADDRINUSE' || systemClock.monotonicMs() > deadlineMs) {
+        const { name } = STATIC_VARIABLES[`${key}Port`];
+        throw new CodedError('E_PORT_IN_USE', `the ${key} port ${host}:${port} cannot be had: ${code}`, {
+          mend: `Stop the program that uses it, or choose another port with ${name}.`,
+          details: { host, port },
+        });
+      }
+      await sleep(systemClock, PORT_POLL_MS);
+    }
+  }
+}
+
+/** What keeps us from listening there; undefined when nothing does. */
+function tryPort(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+function greeting(config: StaticConfig, dataDir: string, keys: NodeKeys, version: string): string {
+  const ingest = `http://${config.ingestHost}:${config.ingestPort}/api/v2/ingest`;
+  const key = (name: keyof NodeKeys['files']): string => quoted(shortPath(keys.files[name]));
+  const event = {
+    hostname: 'core-rtr-01',
+    message: '%LINK-3-UPDOWN: Interface GigabitEthernet0/1, changed state to down',
+    timestamp: 'NOW',
+  };
+  // The shell fills the time in, so that the line can be pasted at any time.
+  const body = JSON.stringify(event).replace('NOW', `'"$(date -u +%FT%TZ)"'`);
+  return [
+    `MUTT ${version} is ready.`,
+    '',
+    `POST events to  ${ingest}`,
+    'Try it:',
+    `  curl -s ${ingest} -H "X-API-KEY: $(cat ${key('ingest')})" \\`,
+    `    -H 'Content-Type: application/json' -d '${body}'`,
+    '  npx mutt status        shows what became of it',
+    '  npx mutt demo          plays a whole network',
+    '',
+    `Admin API       http://${config.adminHost}:${config.adminPort}   key: cat ${key('admin')}`,
+    `Data and logs   ${quoted(shortPath(dataDir))}${keys.isNew ? ' (new; keys made)' : ''}`,
+    'Stop            Ctrl-C',
+    '',
+  ].join('\n');
+}
+
+/** Relative when it is below the present directory. */
+function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' || short.startsWith('..') ? path : short;
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

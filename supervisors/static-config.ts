@@ -1,0 +1,295 @@
+/**
+ * The static configuration: what a process needs before it can reach PostgreSQL, from the environment alone.
+ *
+ * Everything else is dynamic configuration. A variable that begins with MUTT_ and that nobody reads is refused, with
+ * the nearest known name: a misspelt setting must never look like a working one. All faults are reported at once.
+ */
+import { CodedError } from '../runtime/errors.ts';
+import { nearestWord } from '../runtime/nearest-word.ts';
+
+export interface StaticConfig {
+  /** undefined: a private Redis of this node. */
+  redisUrl: string | undefined;
+  /** undefined: a private PostgreSQL of this node. */
+  databaseUrl: string | undefined;
+  /** undefined: var/ in the clone, or what stands for it. */
+  dataDir: string | undefined;
+  ingestHost: string;
+  ingestPort: number;
+  healthHost: string;
+  healthPort: number;
+  adminHost: string;
+  adminPort: number;
+  /** Gateway processes on the ingest port. */
+  gateways: number;
+  /** Decoding threads in each gateway process. */
+  ingestThreads: number;
+  matchThreads: number;
+  forwardThreads: number;
+  /** Fixed when the installation is made: events of one host keep their order within their partition. */
+  partitions: number;
+  ackLevel: 'written' | 'fsynced';
+  auditUnmatched: 'none' | 'sample' | 'all';
+  /** First part of every Redis key. */
+  keyPrefix: string;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  /** Where logs go: a file in the data directory, or this process's standard output (for a service manager). */
+  logTo: 'file' | 'stdout';
+  /** The operator vouches for a Redis whose settings cannot be read back. */
+  trustRedis: boolean;
+  /** Silence after which a thread or process counts as hung. */
+  hangAfterMs: number;
+  gatewayHangAfterMs: number;
+  leaseTtlMs: number;
+}
+
+type Parse<T> = (text: string) => T;
+interface Variable<T> {
+  name: string;
+  default: T;
+  parse: Parse<T>;
+  /** What is allowed, for the message. */
+  allowed: string;
+  description: string;
+}
+
+function integer(min: number, max: number): { parse: Parse<number>; allowed: string } {
+  return {
+    allowed: `a whole number from ${min} to ${max}`,
+    parse: (text) => {
+      const value = Number(text);
+      if (!/^\d+$/.test(text) || value < min || value > max) throw new RangeError();
+      return value;
+    },
+  };
+}
+
+function oneOf<T extends string>(...words: T[]): { parse: Parse<T>; allowed: string } {
+  return {
+    allowed: `one of ${words.join(', ')}`,
+    parse: (text) => {
+      const found = words.find((word) => word === text);
+      if (found === undefined) throw new RangeError();
+      return found;
+    },
+  };
+}
+
+const text = {
+  allowed: 'a text that is not empty',
+  parse: (value: string): string => {
+    if (value.trim() === '') throw new RangeError();
+    return value;
+  },
+};
+
+function url(...protocols: string[]): { parse: Parse<string>; allowed: string } {
+  return {
+    allowed: `an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    parse: (value) => {
+      if (!protocols.includes(new URL(value).protocol)) throw new RangeError();
+      return value;
+    },
+  };
+}
+
+const keyPrefix = {
+  allowed: '1 to 32 letters, digits, dots or hyphens',
+  parse: (value: string): string => {
+    if (!/^[A-Za-z0-9.-]{1,32}$/.test(value)) throw new RangeError();
+    return value;
+  },
+};
+
+/** Every variable there is. The documentation page is generated from this table. */
+export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfig[K]> } = {
+  redisUrl: {
+    name: 'REDIS_URL',
+    default: undefined,
+    ...url('redis:', 'rediss:'),
+    description: 'Redis to use instead of a private one.',
+  },
+  databaseUrl: {
+    name: 'DATABASE_URL',
+    default: undefined,
+    ...url('postgres:', 'postgresql:'),
+    description: 'PostgreSQL to use instead of a private one.',
+  },
+  dataDir: {
+    name: 'MUTT_DATA_DIR',
+    default: undefined,
+    ...text,
+    description: 'Where this node keeps its data, keys and logs.',
+  },
+  ingestHost: {
+    name: 'MUTT_INGEST_HOST',
+    default: '127.0.0.1',
+    ...text,
+    description: 'Address the ingest port listens on.',
+  },
+  ingestPort: {
+    name: 'MUTT_INGEST_PORT',
+    default: 8080,
+    ...integer(1, 65_535),
+    description: 'Port for relays.',
+  },
+  healthHost: {
+    name: 'MUTT_HEALTH_HOST',
+    default: '127.0.0.1',
+    ...text,
+    description: 'Address the health port listens on.',
+  },
+  healthPort: {
+    name: 'MUTT_HEALTH_PORT',
+    default: 8081,
+    ...integer(1, 65_535),
+    description: 'Port for /health and /ready.',
+  },
+  adminHost: {
+    name: 'MUTT_ADMIN_HOST',
+    default: '127.0.0.1',
+    ...text,
+    description: 'Address the admin port listens on.',
+  },
+  adminPort: {
+    name: 'MUTT_ADMIN_PORT',
+    default: 8090,
+    ...integer(1, 65_535),
+    description: 'Port for the API and /metrics.',
+  },
+  gateways: {
+    name: 'MUTT_GATEWAYS',
+    default: 1,
+    ...integer(1, 64),
+    description: 'Gateway processes that share the ingest port.',
+  },
+  ingestThreads: {
+    name: 'MUTT_INGEST_THREADS',
+    default: 1,
+    ...integer(1, 64),
+    description: 'Decoding threads in each gateway process.',
+  },
+  matchThreads: {
+    name: 'MUTT_MATCH_THREADS',
+    default: 1,
+    ...integer(1, 64),
+    description: 'Threads that match events against the rules.',
+  },
+  forwardThreads: {
+    name: 'MUTT_FORWARD_THREADS',
+    default: 1,
+    ...integer(1, 64),
+    description: 'Threads that deliver alerts.',
+  },
+  partitions: {
+    name: 'MUTT_PARTITIONS',
+    default: 8,
+    ...integer(1, 256),
+    description: 'Partitions of the mailboxes. Fixed by the first start.',
+  },
+  ackLevel: {
+    name: 'MUTT_ACK_LEVEL',
+    default: 'fsynced',
+    ...oneOf('written', 'fsynced'),
+    description: 'What a 200 means: replied by Redis, or on its disk.',
+  },
+  auditUnmatched: {
+    name: 'MUTT_AUDIT_UNMATCHED',
+    default: 'sample',
+    ...oneOf('none', 'sample', 'all'),
+    description: 'Which unmatched events get an audit row: none, 1 %, or all.',
+  },
+  keyPrefix: {
+    name: 'MUTT_KEY_PREFIX',
+    default: 'mutt',
+    ...keyPrefix,
+    description: 'First part of every Redis key, so that installations can share a server.',
+  },
+  logLevel: {
+    name: 'MUTT_LOG_LEVEL',
+    default: 'info',
+    ...oneOf('trace', 'debug', 'info', 'warn', 'error'),
+    description: 'Least severe log line that is written.',
+  },
+  logTo: {
+    name: 'MUTT_LOG_TO',
+    default: 'file',
+    ...oneOf('file', 'stdout'),
+    description: 'Where logs go.',
+  },
+  trustRedis: {
+    name: 'MUTT_TRUST_REDIS',
+    default: false,
+    allowed: 'yes or no',
+    parse: (value) => {
+      if (value !== 'yes' && value !== 'no') throw new RangeError();
+      return value === 'yes';
+    },
+    description: 'yes: use a Redis that does not let its settings be read, on your word that they are safe.',
+  },
+  hangAfterMs: {
+    name: 'MUTT_HANG_AFTER_MS',
+    default: 5_000,
+    ...integer(500, 600_000),
+    description: 'Silence after which a thread counts as hung.',
+  },
+  gatewayHangAfterMs: {
+    name: 'MUTT_GATEWAY_HANG_AFTER_MS',
+    default: 2_000,
+    ...integer(500, 600_000),
+    description: 'Silence after which a gateway process counts as hung.',
+  },
+  leaseTtlMs: {
+    name: 'MUTT_LEASE_TTL_MS',
+    default: 30_000,
+    ...integer(1_000, 600_000),
+    description: 'How long a node that has vanished keeps its partitions.',
+  },
+};
+
+/** Reads the environment. Throws `E_CONFIG_INVALID` that lists every fault. */
+export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
+  const faults: string[] = [];
+  const config: Record<string, unknown> = {};
+  const known = new Set<string>();
+  for (const [key, variable] of Object.entries(STATIC_VARIABLES)) {
+    known.add(variable.name);
+    const given = env[variable.name];
+    config[key] = variable.default;
+    if (given === undefined) continue;
+    try {
+      config[key] = variable.parse(given);
+    } catch {
+      // The value may be an address with a password in it: it is never repeated.
+      faults.push(`${variable.name}: is not ${variable.allowed}`);
+    }
+  }
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('MUTT_') || known.has(name) || PRIVATE_VARIABLES.has(name)) continue;
+    const nearest = nearestWord(name, known);
+    faults.push(`${name}: no such setting${nearest === undefined ? '' : `; did you mean ${nearest}?`}`);
+  }
+  faults.push(...portFaults(config as unknown as StaticConfig));
+  if (faults.length > 0) {
+    throw new CodedError('E_CONFIG_INVALID', `the environment cannot be used:\n  ${faults.join('\n  ')}`, {
+      details: { faults },
+      mend: 'Correct or unset these variables; docs/reference/configuration.md lists them all.',
+    });
+  }
+  return config as unknown as StaticConfig;
+}
+
+function portFaults(config: StaticConfig): string[] {
+  const faults: string[] = [];
+  const ports = new Map<number, string>();
+  for (const key of ['ingestPort', 'healthPort', 'adminPort'] as const) {
+    const { name } = STATIC_VARIABLES[key];
+    const other = ports.get(config[key]);
+    if (other !== undefined) faults.push(`${name}: is ${config[key]} like ${other}; give each its own port`);
+    ports.set(config[key], name);
+  }
+  return faults;
+}
+
+/** Set by MUTT for its own processes and specs. */
+const PRIVATE_VARIABLES = new Set(['MUTT_SPEC_REDIS_URL', 'MUTT_SPEC_DATABASE_URL', 'MUTT_SPEC_RUN']);

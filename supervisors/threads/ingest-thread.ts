@@ -1,0 +1,163 @@
+/**
+ * The module of an ingest thread: the ingest actor with its writer, behind the batches of the gateway's loop.
+ */
+import { randomFillSync } from 'node:crypto';
+import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
+import { openConnection } from '../../gateways/postgres/connection.ts';
+import { ROW, ROW_STAGE, ROW_WORDS, readRow } from '../../gateways/ingest/ingest-port.ts';
+import type { IngestBatch, IngestVerdict } from '../../gateways/ingest/ingest-port.ts';
+import { cutFrame, ingestActor } from '../../actors/ingest/ingest-actor.ts';
+import type { FramePart, IngestRequest, ParkedPart } from '../../actors/ingest/ingest-actor.ts';
+import { RejectQueue } from '../../actors/ingest/reject-queue.ts';
+import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { createWriter } from '../../runtime/durable/writer.ts';
+import type { Bounds } from '../../runtime/durable/durable-store.ts';
+import { localChild } from '../../runtime/supervision/local-placement.ts';
+import type { ThreadMain } from '../../runtime/thread/entry.ts';
+import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads.ts';
+import { INGEST_COUNTERS } from './counters.ts';
+import { openStore } from './store.ts';
+import type { StoreParams } from './store.ts';
+
+export interface IngestThreadParams extends StoreParams {
+  databaseUrl: string;
+  partitions: number;
+  bounds: Bounds;
+  /** One float per partition: the highest number acknowledged by any thread of this gateway. */
+  witnessed: SharedArrayBuffer;
+}
+
+/** Messages waiting for this thread; the gateway's budget of bodies in flight bounds them long before. */
+const MAILBOX_MESSAGES_MAX = 100_000;
+const STOP_MS = 8_000;
+
+/** What the gateway process hears beside verdicts. */
+export interface LostMessage {
+  type: 'lost';
+  partition: number;
+  from: number;
+  to: number;
+}
+
+export const threadMain: ThreadMain = async (host) => {
+  const params = host.params as IngestThreadParams;
+  const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`);
+  const database = openConnection({
+    url: params.databaseUrl,
+    connectionsMax: 1,
+    applicationName: `mutt-${host.slotId}`,
+  });
+  const rejects = new RejectQueue(new PostgresRejectStore(database), systemClock, (count) =>
+    host.counters.add(INGEST_COUNTERS.at.rejectsDropped, count),
+  );
+  const newFrameId = uuidV7Maker(systemClock, (bytes) => randomFillSync(bytes));
+  const witnessed = new Float64Array(params.witnessed);
+
+  const writer = createWriter<FramePart, string>({
+    store,
+    bounds: () => params.bounds,
+    cut: (submissions) => {
+      const frame = cutFrame(newFrameId, systemClock.wallMs(), submissions);
+      host.counters.add(INGEST_COUNTERS.at.frames);
+      host.counters.add(INGEST_COUNTERS.at.frameBytes, frame.payload.length);
+      return frame;
+    },
+    witnessed: (partition) => witnessed[partition] ?? 0,
+    onAccepted: (partition, accepted) => {
+      if (accepted > (witnessed[partition] ?? 0)) witnessed[partition] = accepted;
+    },
+    onStoreOlder: async (partition, _known, highest) => {
+      const known = await store.raiseSequence(partition, highest);
+      if (known < highest) {
+        host.post({ type: 'lost', partition, from: known + 1, to: highest } satisfies LostMessage);
+      }
+    },
+  });
+
+  const ingest = localChild(
+    host.system,
+    'ingest',
+    ingestActor({
+      partitions: params.partitions,
+      writer,
+      parking: { park: (parts) => rejects.park(parts.map(rejectOf(newFrameId))) },
+      count: (what, n) => host.counters.add(INGEST_COUNTERS.at[what], n),
+    }),
+    { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' }, drainAtStop: true },
+  );
+
+  const verdicts = new VerdictBatch((message) => host.post(message));
+  host.onMessage((message) => {
+    const { batchId, batch } = message as ToIngestThread;
+    const requests = openRows(batch, (verdict) => verdicts.add(batchId, verdict));
+    const sent = ingest.ref.tell({ type: 'requests', requests });
+    if (sent !== 'accepted') {
+      for (const request of requests)
+        request.answer({ status: 'full', accepted: 0, rejected: 0, errors: [] });
+    }
+  });
+
+  return {
+    children: [{ id: 'ingest', start: ingest.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS }],
+    close: async () => {
+      await writer.close();
+      await rejects.close();
+      await Promise.all([database.close(), closeStore()]);
+    },
+  };
+};
+
+/** Verdicts leave together, one message per turn of the event loop and batch. */
+class VerdictBatch {
+  readonly #post: (message: FromIngestThread) => void;
+  readonly #waiting = new Map<number, IngestVerdict[]>();
+
+  constructor(post: (message: FromIngestThread) => void) {
+    this.#post = post;
+  }
+
+  add(batchId: number, verdict: IngestVerdict): void {
+    const waiting = this.#waiting.get(batchId);
+    if (waiting !== undefined) {
+      waiting.push(verdict);
+      return;
+    }
+    if (this.#waiting.size === 0) setImmediate(() => this.#flush());
+    this.#waiting.set(batchId, [verdict]);
+  }
+
+  #flush(): void {
+    for (const [batchId, verdicts] of this.#waiting) this.#post({ type: 'verdicts', batchId, verdicts });
+    this.#waiting.clear();
+  }
+}
+
+/** The rows of a batch that have no verdict yet, as requests. */
+function openRows(batch: IngestBatch, onVerdict: (verdict: IngestVerdict) => void): IngestRequest[] {
+  const table = new Uint32Array(batch.table);
+  const requests: IngestRequest[] = [];
+  for (let index = 0; index < batch.count; index++) {
+    const stageAt = index * ROW_WORDS + ROW.stage;
+    const stage = table[stageAt];
+    if (stage === ROW_STAGE.answered) continue;
+    const { request, body, ...row } = readRow(batch, index);
+    requests.push({
+      ...row,
+      body: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+      isPoison: stage === ROW_STAGE.parking,
+      mark: (next) => {
+        table[stageAt] = ROW_STAGE[next];
+      },
+      answer: (outcome) => {
+        table[stageAt] = ROW_STAGE.answered;
+        onVerdict({ request, ...outcome });
+      },
+    });
+  }
+  return requests;
+}
+
+function rejectOf(newId: () => Buffer): (part: ParkedPart) => ParkedPart & { id: string } {
+  return (part) => ({ id: formatUuid(newId()), ...part });
+}
