@@ -1,0 +1,392 @@
+/**
+ * The whole product from POST to webhook, on a node of its own in a temporary directory: what it stores, delivers,
+ * costs and holds. Everything runs on this machine at once, the load generator and the destination included, which are
+ * named apart. docs/reference/performance.md says what each row means.
+ */
+import { Redis } from 'ioredis';
+import { specDirectory, startOwnRedis } from '../spec/support/servers.ts';
+import { NodeUnderTest } from '../spec/support/node-under-test.ts';
+import { BareServer } from './support/bare-server.ts';
+import { startBarePath } from './support/bare-path.ts';
+import { growthPerSecond, median } from './support/bench.ts';
+import type { BenchRun, Rate } from './support/bench.ts';
+import { makeCorpus } from './support/corpus.ts';
+import { STAMP, runHttpLoad } from './support/http-load.ts';
+import type { HttpLoadReport } from './support/http-load.ts';
+import { Product } from './support/product.ts';
+import type { Cost } from './support/product.ts';
+
+const BATCH_EVENTS = 100;
+const LOW_RATE = 50;
+/** The load generator's own. */
+const CLIENT_WARM_UP_MS = 200;
+/** A rate is sustained when the mailboxes hold no more at the end of its last half than this many ms' worth of it. */
+const GROWTH_MS_MAX = 400;
+const SETTLE_MS_MAX = 120_000;
+
+interface Shape {
+  name: string;
+  events: number;
+  bodies: string[];
+  connections: number;
+}
+
+type Load = (port: number, shape: Shape, key?: string, forMs?: number) => Promise<HttpLoadReport>;
+
+export default async function pipeline(run: BenchRun): Promise<void> {
+  const corpus = makeCorpus();
+  run.note(
+    `corpus: seed ${corpus.seed}, sha256 ${corpus.sha256}, ${Math.round(corpus.bytesMean)} B an event`,
+  );
+  const durationMs = run.parameter('durationMs', 250, 5_000);
+  const warmUpMs = run.parameter('warmUpMs', 50, 5_000);
+  const repetitions = run.parameter('repetitions', 1, 3);
+  const single: Shape = {
+    name: 'single-event POSTs',
+    events: 1,
+    bodies: corpus.events.map(String),
+    connections: run.parameter('connections.single', 32, 256),
+  };
+  const batched: Shape = {
+    name: `${BATCH_EVENTS}-event POSTs`,
+    events: BATCH_EVENTS,
+    bodies: Array.from(
+      { length: corpus.events.length / BATCH_EVENTS },
+      (_, at) => `[${corpus.events.slice(at * BATCH_EVENTS, (at + 1) * BATCH_EVENTS).join(',')}]`,
+    ),
+    connections: run.parameter('connections.batched', 4, 32),
+  };
+  const load: Load = (port, shape, key, forMs = durationMs) =>
+    runHttpLoad({
+      port,
+      connections: shape.connections,
+      durationMs: forMs,
+      warmUpMs: CLIENT_WARM_UP_MS,
+      bodies: shape.bodies,
+      headers: key === undefined ? {} : { 'x-api-key': key },
+    });
+
+  const destination = await BareServer.start();
+  const product = new Product(await NodeUnderTest.prepare());
+  const { node } = product;
+  const barePathRedis = await startOwnRedis();
+  const bareRedis = new Redis(barePathRedis.url);
+  const barePath = await startBarePath(barePathRedis.url, 'bare');
+  try {
+    await timeToReady(run, product);
+    await product.configure(destination);
+    reportMemory(run, 'RSS when idle', product);
+
+    for (const shape of [single, batched]) {
+      const stored: Stored[] = [];
+      const nothing: Rate[] = [];
+      const bare: number[] = [];
+      // What is measured is not the compiling of the code.
+      await load(barePath.port, shape, undefined, warmUpMs);
+      await load(node.ports.ingest, shape, node.ingestKey, warmUpMs);
+      for (let repetition = 0; repetition < repetitions; repetition++) {
+        await product.settled(SETTLE_MS_MAX);
+        nothing.push(await answering(destination, () => load(destination.port, shape)));
+        bare.push((await load(barePath.port, shape)).perSecond * shape.events);
+        await bareRedis.flushall();
+        stored.push(await storedBy(product, shape, () => load(node.ports.ingest, shape, node.ingestKey)));
+      }
+      reportStored(run, 'fsynced', shape, stored, { nothing, bare: median(bare) });
+      if (shape === batched) reportQueued(run, stored);
+      await product.settled(SETTLE_MS_MAX);
+    }
+    reportMemory(run, 'RSS after load', product);
+
+    const sustained = await sustainedRate(run, product, batched, destination);
+    await latency(run, product, destination, corpus.events, batched, sustained);
+  } finally {
+    await node.close();
+    await barePath.close();
+    bareRedis.disconnect();
+    await barePathRedis.stop();
+  }
+  try {
+    // A second node costs more time than all small values together.
+    if (run.isFull) await written(run, destination, [single, batched], load, warmUpMs);
+    else run.note('stored, written: only with --full');
+  } finally {
+    await destination.close();
+  }
+}
+
+async function timeToReady(run: BenchRun, { node }: Product): Promise<void> {
+  const timed = async (): Promise<number> => {
+    const startedMs = performance.now();
+    await node.start();
+    return performance.now() - startedMs;
+  };
+  run.report({ what: 'time to ready, first start', value: await timed(), unit: 'ms' });
+  const warm: number[] = [];
+  const starts = run.parameter('starts', 1, 3);
+  for (let start = 0; start < starts; start++) {
+    await node.stop();
+    warm.push(await timed());
+  }
+  run.report({ what: 'time to ready, later start', value: median(warm), unit: 'ms' });
+}
+
+/** What reading and answering the same requests costs when nothing is done about them. */
+async function answering(server: BareServer, work: () => Promise<HttpLoadReport>): Promise<Rate> {
+  await server.report();
+  const { perSecond } = await work();
+  const { cpuMs, requests } = await server.report();
+  return { perSecond, cpuUs: (cpuMs * 1000) / requests };
+}
+
+interface Stored {
+  perSecond: number;
+  report: HttpLoadReport;
+  /** Of the node, per event stored meanwhile (warm-up included). */
+  events: number;
+  cost: Cost;
+  queued: { events: number; bytes: number };
+}
+
+async function storedBy(
+  product: Product,
+  shape: Shape,
+  work: () => Promise<HttpLoadReport>,
+): Promise<Stored> {
+  const before = await product.accepted();
+  const { result: report, cost } = await product.costOf(work);
+  const queued = await product.queued();
+  const events = (await product.accepted()) - before;
+  const refused = Object.keys(report.statuses).filter((status) => status !== '200');
+  if (refused.length > 0 || report.broken > 0) {
+    throw new Error(
+      `Not every POST was stored: ${JSON.stringify(report.statuses)}, ${report.broken} broken.`,
+    );
+  }
+  return { perSecond: report.perSecond * shape.events, report, events, cost, queued };
+}
+
+function reportStored(
+  run: BenchRun,
+  level: string,
+  shape: Shape,
+  stored: readonly Stored[],
+  baseline?: { nothing: Rate[]; bare: number },
+): void {
+  const sorted = [...stored].sort((a, b) => a.perSecond - b.perSecond);
+  const middle = sorted[sorted.length >> 1] as Stored;
+  const { p50, p99 } = middle.report.latencyMs;
+  run.report({
+    what: `stored, ${level}, ${shape.name}`,
+    value: middle.perSecond,
+    unit: 'events/s',
+    ...(baseline === undefined ? {} : { baseline: { what: 'the bare path', value: baseline.bare } }),
+    details: { 'reply p50 ms': p50, 'p99 ms': p99 },
+  });
+  if (baseline !== undefined) {
+    run.report({
+      what: `answered without work, ${shape.name}`,
+      value: median(baseline.nothing.map(({ perSecond }) => perSecond)) * shape.events,
+      unit: 'events/s',
+      details: { 'server CPU µs/event': median(baseline.nothing.map(({ cpuUs }) => cpuUs)) / shape.events },
+    });
+  }
+  const perEvent = (ms: number): number => (ms * 1000) / middle.events;
+  const rows = [...middle.cost.processes, ...middle.cost.threads].filter(([, ms]) => ms > 0);
+  const { clientCpuMs, requests } = middle.report;
+  run.report({
+    what: `CPU, ${level}, ${shape.name}`,
+    value: perEvent([...middle.cost.processes.values()].reduce((sum, ms) => sum + ms, 0)),
+    unit: 'µs/event',
+    details: {
+      ...Object.fromEntries(
+        rows.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, ms]) => [name, perEvent(ms)]),
+      ),
+      'load generator': (clientCpuMs * 1000) / (requests * shape.events),
+    },
+  });
+}
+
+/** What the ingest mailbox held right after the load, when it held enough to tell. */
+function reportQueued(run: BenchRun, stored: readonly Stored[]): void {
+  const most = stored.map(({ queued }) => queued).sort((a, b) => b.events - a.events)[0];
+  if (most === undefined || most.events < BATCH_EVENTS) {
+    run.note('bytes per queued event: nothing was queued when the load ended');
+    return;
+  }
+  run.report({
+    what: 'Redis memory per queued event',
+    value: most.bytes / most.events,
+    unit: 'B',
+    details: { events: most.events },
+  });
+}
+
+function reportMemory(run: BenchRun, what: string, product: Product): void {
+  const memory = [...product.memory()].map(([role, bytes]) => [role, bytes / 1024 ** 2] as const);
+  run.report({
+    what,
+    value: memory.reduce((sum, [, mb]) => sum + mb, 0),
+    unit: 'MiB',
+    details: Object.fromEntries(memory),
+  });
+}
+
+/** The highest rate at which no mailbox grows, end to end: events stored, matched, audited, and alerts delivered. */
+async function sustainedRate(
+  run: BenchRun,
+  product: Product,
+  shape: Shape,
+  destination: BareServer,
+): Promise<number> {
+  const stepMs = run.parameter('sustained.stepMs', 800, 10_000);
+  const steps = run.parameter('sustained.steps', 1, 6);
+  let [rate, low, high] = [run.parameter<number>('sustained.firstRate', 2_000, 12_000), 0, Infinity];
+  let best: { rate: number; cost: Cost; events: number; alerts: number } | undefined;
+  for (let step = 0; step < steps; step++) {
+    await destination.report();
+    const before = await product.accepted();
+    const inFlight: { atMs: number; events: number }[] = [];
+    const { result: report, cost } = await product.costOf(async () => {
+      const startedMs = performance.now();
+      const watch = setInterval(() => {
+        void product.node.ledger().then(
+          ({ in_flight: events }) => inFlight.push({ atMs: performance.now() - startedMs, events }),
+          () => undefined,
+        );
+      }, stepMs / 20);
+      const done = await runHttpLoad({
+        port: product.node.ports.ingest,
+        connections: shape.connections,
+        durationMs: stepMs,
+        warmUpMs: 0,
+        bodies: shape.bodies,
+        headers: { 'x-api-key': product.node.ingestKey },
+        ratePerSecond: rate / shape.events,
+      });
+      clearInterval(watch);
+      return done;
+    });
+    const events = (await product.accepted()) - before;
+    const achieved = report.perSecond * shape.events;
+    const growth = growthPerSecond(inFlight.filter(({ atMs }) => atMs > stepMs / 2));
+    const isSustained =
+      achieved >= 0.95 * rate && (growth * stepMs) / 2_000 <= (achieved * GROWTH_MS_MAX) / 1_000;
+    await product.settled(SETTLE_MS_MAX);
+    const { requests: alerts } = await destination.report();
+    run.note(
+      `  at ${Math.round(rate)} events/s: ${Math.round(achieved)} stored, in flight ${growth >= 0 ? '+' : ''}${Math.round(growth)} a second: ${isSustained ? 'sustained' : 'not sustained'}`,
+    );
+    if (isSustained) {
+      low = rate;
+      best = { rate: achieved, cost, events, alerts };
+    } else high = rate;
+    rate = high === Infinity ? rate * 1.6 : low === 0 ? rate / 1.6 : Math.sqrt(low * high);
+  }
+  if (best === undefined) {
+    run.note('end to end: no rate tried was sustained');
+    return rate;
+  }
+  const { events } = best;
+  run.report({
+    what: 'end to end, sustained, 20 rules, 5 % matching',
+    value: best.rate,
+    unit: 'events/s',
+    details: {
+      'alerts/event': best.alerts / events,
+      ...Object.fromEntries(
+        [...best.cost.processes, ...best.cost.threads]
+          .filter(([, ms]) => ms > 0)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([name, ms]) => [`${name} µs`, (ms * 1000) / events]),
+      ),
+    },
+  });
+  return best.rate;
+}
+
+/** From the sending of a POST to the arrival of its alert: 50 matching events a second, alone and beside half load. */
+async function latency(
+  run: BenchRun,
+  product: Product,
+  destination: BareServer,
+  events: readonly Buffer[],
+  shape: Shape,
+  sustained: number,
+): Promise<void> {
+  const durationMs = run.parameter('latency.durationMs', 400, 15_000);
+  const headers = { 'x-api-key': product.node.ingestKey };
+  const port = product.node.ports.ingest;
+  const bodies = events.slice(0, 500).map((event) => {
+    const parsed = JSON.parse(String(event)) as object;
+    return JSON.stringify({ ...parsed, message: `chassis fan failure ${STAMP}` });
+  });
+  for (const [name, rate] of [
+    ['low load', 0],
+    ['half load', sustained / 2],
+  ] as const) {
+    await destination.report();
+    await Promise.all([
+      runHttpLoad({
+        port,
+        connections: 8,
+        durationMs,
+        warmUpMs: 0,
+        bodies,
+        headers,
+        ratePerSecond: LOW_RATE,
+        isStamped: true,
+      }),
+      rate === 0
+        ? undefined
+        : runHttpLoad({
+            port,
+            connections: shape.connections,
+            durationMs,
+            warmUpMs: 0,
+            bodies: shape.bodies,
+            headers,
+            ratePerSecond: rate / shape.events,
+          }),
+    ]);
+    await product.settled(SETTLE_MS_MAX);
+    const { latencyMs } = await destination.report();
+    run.report({
+      what: `POST to webhook, ${name}, p50`,
+      value: latencyMs.p50,
+      unit: 'ms',
+      details: {
+        'p99 ms': latencyMs.p99,
+        'max ms': latencyMs.max,
+        alerts: latencyMs.count,
+        'beside events/s': rate,
+      },
+    });
+  }
+}
+
+/** The same with a Redis that flushes once a second, and replies that promise no more than that. */
+async function written(
+  run: BenchRun,
+  destination: BareServer,
+  shapes: readonly Shape[],
+  load: Load,
+  warmUpMs: number,
+): Promise<void> {
+  const redis = await startOwnRedis({ appendFsync: 'everysec', dir: specDirectory('written') });
+  const node = await NodeUnderTest.prepare({ REDIS_URL: redis.url, MUTT_ACK_LEVEL: 'written' });
+  try {
+    await node.start();
+    const product = new Product(node, redis);
+    await product.configure(destination);
+    for (const shape of shapes) {
+      await load(node.ports.ingest, shape, node.ingestKey, warmUpMs);
+      await product.settled(SETTLE_MS_MAX);
+      const stored = await storedBy(product, shape, () => load(node.ports.ingest, shape, node.ingestKey));
+      reportStored(run, 'written', shape, [stored]);
+      await product.settled(SETTLE_MS_MAX);
+    }
+  } finally {
+    await node.close();
+    await redis.stop();
+  }
+}

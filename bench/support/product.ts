@@ -1,0 +1,173 @@
+/**
+ * The whole product for the pipeline benchmark: a node of its own with 20 rules and a counting destination, and what it
+ * costs while something is done to it.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { until } from '../../spec/support/node-under-test.ts';
+import type { Ledger, NodeUnderTest } from '../../spec/support/node-under-test.ts';
+import type { BareServer } from './bare-server.ts';
+import { MATCHING_WORDS } from './corpus.ts';
+import { eventLoops, sampleTree } from './process-cpu.ts';
+import type { ProcessSample } from './process-cpu.ts';
+
+const RULES = 20;
+const INGEST_LANE = 'ingest';
+const RATE_WITHOUT_LIMIT = 1_000_000;
+/** Workers of each process in the order of their start (supervisors/node.ts, runtime/process/process-host.ts). */
+const WORKERS: Readonly<Record<string, readonly string[]>> = {
+  supervisor: ['remediation', 'forward', 'match'],
+  gateway: ['watchdog', 'ingest'],
+  admin: ['watchdog'],
+};
+
+export interface Cost {
+  /** CPU time by process, in ms. */
+  processes: Map<string, number>;
+  /** CPU time by `process/thread`, for those that have several. */
+  threads: Map<string, number>;
+}
+
+export class Product {
+  readonly node: NodeUnderTest;
+  readonly #redis: { url: string; pid: number } | undefined;
+  readonly #loops = new Map<number, number[]>();
+
+  /** `redis` when it is not the node's own. */
+  constructor(node: NodeUnderTest, redis?: { url: string; pid: number }) {
+    this.node = node;
+    this.#redis = redis;
+  }
+
+  /** Only the benchmark's rules decide: five that match 5 % of the corpus together, and 15 that match nothing. */
+  async configure(destination: BareServer): Promise<void> {
+    const known = await this.node.admin<{ rules: { name: string }[] }>('/api/v2/rules');
+    const rule = (match_string: string, more: object): object => ({
+      match_string,
+      prod_handling: 'Page_and_ticket',
+      dev_handling: 'Ignore',
+      team_assignment: 'NETO',
+      ...more,
+    });
+    const rules = [
+      ...known.body.rules.map(({ name }) => rule('-', { name, is_active: false })),
+      ...Array.from({ length: RULES }, (_, index) =>
+        rule(MATCHING_WORDS[index] ?? `%NEVER-${index}-SEEN`, {
+          name: `bench-${index}`,
+          priority: 50 + index,
+        }),
+      ),
+    ];
+    const destinations = [
+      {
+        name: 'local',
+        kind: 'moogsoft',
+        url: `http://127.0.0.1:${destination.port}/alerts`,
+        rate_per_second: RATE_WITHOUT_LIMIT,
+        concurrency: 64,
+      },
+    ];
+    const { status, body } = await this.node.admin<{ snapshot_version: number }>('/api/v2/rules', {
+      method: 'PUT',
+      body: { rules, destinations, reason: 'benchmark' },
+    });
+    if (status !== 200) throw new Error(`The rules were refused: ${JSON.stringify(body)}`);
+    await until(
+      async () => {
+        const { snapshot } = (
+          await this.node.admin<{ snapshot: { applied: { version: number }[] } }>('/api/v2/status')
+        ).body;
+        return snapshot.applied.every(({ version }) => version >= body.snapshot_version);
+      },
+      10_000,
+      () => 'the rules are not applied',
+    );
+    for (const { pid, command } of this.#sample()) {
+      if (WORKERS[roleOf(command)] !== undefined) this.#loops.set(pid, eventLoops(pid));
+    }
+  }
+
+  /** Does something and gives what it cost, per role. */
+  async costOf<T>(work: () => Promise<T>): Promise<{ result: T; cost: Cost }> {
+    const before = new Map(this.#sample().map((sample) => [sample.pid, sample]));
+    const result = await work();
+    const processes = new Map<string, number>();
+    const threads = new Map<string, number>();
+    for (const sample of this.#sample()) {
+      const role = roleOf(sample.command);
+      const was = before.get(sample.pid);
+      add(processes, role, sample.cpuMs - (was?.cpuMs ?? 0));
+      for (const [thread, cpuMs] of sample.threads) {
+        const name = this.#threadName(sample, thread);
+        if (name !== undefined) add(threads, `${role}/${name}`, cpuMs - (was?.threads.get(thread) ?? 0));
+      }
+    }
+    return { result, cost: { processes, threads } };
+  }
+
+  memory(): Map<string, number> {
+    const bytes = new Map<string, number>();
+    for (const { command, rssBytes } of this.#sample()) add(bytes, roleOf(command), rssBytes);
+    return bytes;
+  }
+
+  /** Events in the ingest mailbox, and the bytes Redis holds for them. */
+  async queued(): Promise<{ events: number; bytes: number }> {
+    const redis = new Redis(this.#redis?.url ?? this.#privateRedisUrl());
+    try {
+      const { partitions } = await this.node.ledger();
+      let [events, bytes] = [0, 0];
+      for (const { partition } of partitions) {
+        const replies = await redis
+          .multi()
+          .hget(`mutt:{${partition}}:ledger`, `lane:${INGEST_LANE}:messages`)
+          .call('MEMORY', 'USAGE', `mutt:{${partition}}:${INGEST_LANE}`, 'SAMPLES', '0')
+          .exec();
+        events += Number(replies?.[0]?.[1] ?? 0);
+        bytes += Number(replies?.[1]?.[1] ?? 0);
+      }
+      return { events, bytes };
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  async accepted(): Promise<number> {
+    return (await this.node.ledger()).accepted;
+  }
+
+  settled(timeoutMs: number): Promise<Ledger> {
+    return this.node.settled(timeoutMs);
+  }
+
+  #sample(): ProcessSample[] {
+    return [this.node.pid, ...(this.#redis === undefined ? [] : [this.#redis.pid])].flatMap(sampleTree);
+  }
+
+  #privateRedisUrl(): string {
+    const config = readFileSync(join(this.node.dir, 'redis', 'redis.conf'), 'utf8');
+    const value = (name: string): string => new RegExp(`^${name} (\\S+)$`, 'm').exec(config)?.[1] ?? '';
+    return `redis://:${value('requirepass')}@127.0.0.1:${value('port')}/0`;
+  }
+
+  #threadName({ pid, command }: ProcessSample, thread: number): string | undefined {
+    const loops = this.#loops.get(pid);
+    if (loops === undefined) return undefined;
+    const at = loops.indexOf(thread);
+    if (at === 0) return 'main';
+    return at === -1 ? 'helpers' : (WORKERS[roleOf(command)]?.[at - 1] ?? 'spare');
+  }
+}
+
+function roleOf(command: string): string {
+  if (command.includes('gateway-process')) return 'gateway';
+  if (command.includes('admin-process')) return 'admin';
+  if (command.includes('redis-server') || command.includes('valkey-server')) return 'redis';
+  if (command.includes('postgres')) return 'postgres';
+  return command.includes('mutt.ts') ? 'supervisor' : 'other';
+}
+
+function add(sums: Map<string, number>, key: string, value: number): void {
+  sums.set(key, (sums.get(key) ?? 0) + value);
+}
