@@ -1,0 +1,98 @@
+/** Which values are times, and which moment they mean. */
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import { parseTimestamp } from '../../../actors/ingest/timestamp.ts';
+
+const noonMs = Date.UTC(2024, 4, 1, 12, 0, 0);
+
+describe('parseTimestamp', () => {
+  it('reads what every RFC 3339 writer writes', () => {
+    const bounds = {
+      min: new Date('0001-01-01T00:00:00Z'),
+      max: new Date('9999-12-31T23:59:59.999Z'),
+      noInvalidDate: true,
+    };
+    fc.assert(
+      fc.property(fc.date(bounds), (date) => {
+        expect(parseTimestamp(date.toISOString())).to.equal(date.getTime());
+      }),
+    );
+  });
+
+  it('reads offsets, fractions of any length, a space or small letters, and no zone as UTC', () => {
+    for (const text of [
+      '2024-05-01T12:00:00Z',
+      '2024-05-01 12:00:00z',
+      '2024-05-01t14:00:00+02:00',
+      '2024-05-01T07:30:00-0430',
+      '2024-05-01T12:00:00',
+      '2024-05-01T12:00:00.0Z',
+      '2024-05-01T12:00:00.000000000Z',
+      '2024-05-01T11:59:60Z',
+    ]) {
+      expect(parseTimestamp(text), text).to.equal(noonMs);
+    }
+    expect(parseTimestamp('2024-05-01T12:00:00.1239999+00:00')).to.equal(noonMs + 123);
+  });
+
+  it('reads seconds and milliseconds since 1970, as a number or a text', () => {
+    for (const value of [
+      noonMs / 1000,
+      noonMs,
+      String(noonMs / 1000),
+      String(noonMs),
+      `${noonMs / 1000}.000`,
+    ]) {
+      expect(parseTimestamp(value), String(value)).to.equal(noonMs);
+    }
+    expect(parseTimestamp(1.5)).to.equal(1500);
+  });
+
+  it('refuses what is no time', () => {
+    for (const value of [
+      '',
+      ' ',
+      'now',
+      '2024-05-01',
+      '2024-13-01T00:00:00Z',
+      '2024-00-10T00:00:00Z',
+      '2023-02-29T00:00:00Z',
+      '1900-02-29T00:00:00Z',
+      '2024-04-31T00:00:00Z',
+      '2024-05-01T24:00:00Z',
+      '2024-05-01T12:60:00Z',
+      '2024-05-01T12:00:61Z',
+      '2024-05-01T12:00:00.Z',
+      '2024-05-01T12:00:00+2',
+      '2024-05-01T12:00:00+25:00',
+      '2024-05-01T12:00:00Zulu',
+      '0000-05-01T00:00:00Z',
+      '0001-01-01T00:00:00+01:00',
+      '9999-12-31T23:59:59-01:00',
+      '1e3',
+      '-5',
+      '0x10',
+      -1,
+      Number.NaN,
+      Infinity,
+      1e18,
+      null,
+      undefined,
+      true,
+      [],
+      {},
+    ]) {
+      expect(parseTimestamp(value), JSON.stringify(value)).to.equal(undefined);
+    }
+  });
+
+  it('gives a time of the years 1 to 9999 or undefined for anything', () => {
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        const atMs = parseTimestamp(value);
+        if (atMs !== undefined) expect(Number.isSafeInteger(atMs)).to.equal(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,25 @@
+/**
+ * The configuration page is what its generator makes of the table that a node reads its environment by.
+ */
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { STATIC_VARIABLES } from '../../supervisors/static-config.ts';
+import { configurationPage } from './generate-configuration.ts';
+
+const page = readFileSync(new URL('../../docs/reference/configuration.md', import.meta.url), 'utf8');
+
+describe('The configuration page', () => {
+  it('is the one that its generator writes', async () => {
+    expect(page).to.equal(await configurationPage());
+  });
+
+  it('says on its first line that it is generated, and how', () => {
+    expect(page.split('\n')[0]).to.match(/^<!-- Generated from \S+ by: .+ -->$/);
+  });
+
+  it('has a row for every variable', () => {
+    const rows = [...page.matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(([, name]) => name);
+    expect(rows).to.deep.equal(Object.values(STATIC_VARIABLES).map(({ name }) => name));
+  });
+});

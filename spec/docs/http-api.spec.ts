@@ -1,0 +1,52 @@
+/**
+ * The page of the HTTP API lists the routes and refusals of the ports: all of them, and no others.
+ */
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { BODY_BYTES_MAX } from '../../actors/ingest/decode-body.ts';
+import type { AdminPort } from '../../gateways/admin/admin-port.ts';
+import { adminRoutes } from '../../gateways/admin/admin-routes.ts';
+import { RecentAlertRing } from '../../gateways/admin/recent-alerts.ts';
+import { DEPRECATED_INGEST_ROUTES, INGEST_ROUTES } from '../../gateways/ingest/ingest-server.ts';
+import { INGEST_LIMITS } from '../../gateways/ingest/limits.ts';
+import { REFUSAL } from '../../gateways/ingest/replies.ts';
+import type { Refusal } from '../../gateways/ingest/replies.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { tableRows } from './page-tables.ts';
+
+const page = readFileSync(new URL('../../docs/reference/http-api.md', import.meta.url), 'utf8');
+
+describe('The page of the HTTP API', () => {
+  it('lists the routes of the ingest port', () => {
+    const listed = tableRows(page, 'Ingest port (8080)').map(([method, path]) => `${method} ${path}`);
+    expect(listed).to.deep.equal(
+      [...INGEST_ROUTES, ...DEPRECATED_INGEST_ROUTES].map((path) => `POST ${path}`),
+    );
+  });
+
+  it('lists every refusal of the ingest port with status, code and Retry-After', () => {
+    const refusals: Refusal[] = Object.values(REFUSAL);
+    const used = refusals.map(({ status, code, retryAfterS }) =>
+      [status.slice(0, 3), code, retryAfterS === undefined ? '' : `${retryAfterS} s`].join(' | '),
+    );
+    const listed = tableRows(page, 'Refusals').map((cells) => cells.slice(0, 3).join(' | '));
+    expect(listed.sort()).to.deep.equal(used.sort());
+  });
+
+  it('names the limits of the ingest port', () => {
+    expect(page).to.include(`over ${INGEST_LIMITS.bodyBytesMax / 1024 ** 2} MiB on the wire`);
+    expect(page).to.include(`over ${INGEST_LIMITS.inFlightBytesMax / 1024 ** 2} MiB of bodies`);
+    expect(page).to.include(`over ${INGEST_LIMITS.requestsMax.toLocaleString('en')} requests`);
+    expect(page).to.include(`over ${BODY_BYTES_MAX / 1024 ** 2} MiB when decompressed`);
+    expect(page).to.include(`within ${INGEST_LIMITS.verdictTimeoutMs / 1000} s`);
+  });
+
+  it('lists the routes of the admin port with their scopes, in their order', () => {
+    // The routes are only listed, never called: nothing of the port is touched.
+    const routes = adminRoutes({} as AdminPort, new RecentAlertRing(systemClock));
+    const used = routes.map(({ method, path, scope }) => `${method.toUpperCase()} ${path} ${scope}`);
+    const listed = tableRows(page, 'Admin port (8090)').map((cells) => cells.slice(0, 3).join(' '));
+    expect(listed).to.deep.equal(used);
+  });
+});

@@ -1,0 +1,210 @@
+/**
+ * A node as its clients see it: the ingest port and the admin API on one port, with the replies of the contract.
+ *
+ * It takes bodies apart with the product's own splitter and decoder, keeps every record of every acknowledged request,
+ * and can be told to misbehave per request.
+ */
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { decodeRecord } from '../../../actors/ingest/decode-record.ts';
+import { splitRecords } from '../../../actors/ingest/split-records.ts';
+
+/** How one request to the ingest port ends. `lose-reply` stores the events and breaks the connection. */
+export type Manner =
+  'take' | 'later' | 'reset' | 'lose-reply' | 'slow' | 'too-large' | 'unauthorized' | 'page';
+
+export interface SeenRequest {
+  key: string;
+  contentType: string;
+  body: Buffer;
+  manner: Manner;
+}
+
+export const INGEST_KEY = 'ingest-key-of-the-spec';
+export const ADMIN_KEY = 'admin-key-of-the-spec';
+const SLOW_MS = 150;
+
+export class ContractServer {
+  readonly requests: SeenRequest[] = [];
+  /** Text of every accepted record, once per acknowledged request. */
+  readonly stored: string[] = [];
+  /** Decides by number (from 0) and body. */
+  manner: (index: number, body: Buffer) => Manner = () => 'take';
+  /** Seconds in `Retry-After`. */
+  retryAfter = '0';
+  /** Accepted events that never reach a terminal state. */
+  stuck = 0;
+  /** What PUT /api/v2/rules answers; and what came. */
+  putRules: { status: number; body: unknown } = { status: 200, body: {} };
+  appliedDocuments: unknown[] = [];
+  rules: Record<string, unknown> = { rules: [] };
+  status: Record<string, unknown> = { ready: true };
+  alerts: Record<string, unknown>[] = [];
+  rejected = 0;
+  /** Most ingest requests that were open at once. */
+  openMax = 0;
+  #open = 0;
+  readonly #answers = new Map<string, string>();
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async start(): Promise<ContractServer> {
+    const server = createServer();
+    const contract = new ContractServer(server);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void contract.#serve(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return contract;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    } catch {
+      return;
+    }
+    const body = Buffer.concat(chunks);
+    const path = request.url ?? '';
+    if (path === '/api/v2/ingest') {
+      this.#open += 1;
+      this.openMax = Math.max(this.openMax, this.#open);
+      await this.#ingest(request, response, body);
+      this.#open -= 1;
+      return;
+    }
+    if (request.headers['x-api-key'] !== ADMIN_KEY) {
+      return json(response, 401, { status: 401, code: 'E_KEY_UNKNOWN', detail: 'This key is not known.' });
+    }
+    if (path === '/api/v2/ledger') return json(response, 200, this.#ledger());
+    if (path === '/api/v2/status') return json(response, 200, this.status);
+    if (path.startsWith('/api/v2/alerts/recent')) return this.#recent(response, path);
+    if (path === '/api/v2/rules' && request.method === 'GET') return json(response, 200, this.rules);
+    if (path === '/api/v2/rules' && request.method === 'PUT') {
+      this.appliedDocuments.push(JSON.parse(body.toString('utf8')));
+      return json(response, this.putRules.status, this.putRules.body);
+    }
+    json(response, 404, { status: 404, code: 'E_ROUTE_UNKNOWN', detail: 'There is nothing at this path.' });
+  }
+
+  async #ingest(request: IncomingMessage, response: ServerResponse, body: Buffer): Promise<void> {
+    const key = request.headers['idempotency-key'];
+    const seen: SeenRequest = {
+      key: typeof key === 'string' ? key : '',
+      contentType: request.headers['content-type'] ?? '',
+      body,
+      manner: this.manner(this.requests.length, body),
+    };
+    this.requests.push(seen);
+    if (seen.manner === 'unauthorized' || request.headers['x-api-key'] !== INGEST_KEY) {
+      return json(response, 401, {
+        status: 401,
+        code: 'E_KEY_UNKNOWN',
+        detail: 'This API key is not known here.',
+      });
+    }
+    if (seen.manner === 'later') {
+      response.setHeader('retry-after', this.retryAfter);
+      return json(response, 503, {
+        status: 503,
+        code: 'E_MAILBOX_FULL',
+        detail: 'There is no room; try again.',
+      });
+    }
+    if (seen.manner === 'too-large') {
+      return json(response, 413, {
+        status: 413,
+        code: 'E_BODY_TOO_LARGE',
+        detail: 'The body is over the limit.',
+      });
+    }
+    if (seen.manner === 'page') {
+      response.statusCode = 404;
+      response.end('<html>not here</html>');
+      return;
+    }
+    if (seen.manner === 'reset') {
+      request.socket.destroy();
+      return;
+    }
+    if (seen.manner === 'slow') await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+    const answer = this.#answers.get(seen.key) ?? this.#store(body);
+    if (seen.key !== '') this.#answers.set(seen.key, answer);
+    if (seen.manner === 'lose-reply') {
+      request.socket.destroy();
+      return;
+    }
+    const { accepted } = JSON.parse(answer) as { accepted: number };
+    // The client is no known relay: a body of which nothing can be read is a 400 (contract, "Replies").
+    response.statusCode = accepted === 0 ? 400 : 200;
+    response.setHeader('content-type', 'application/json');
+    response.end(answer);
+  }
+
+  #store(body: Buffer): string {
+    const split = splitRecords(body);
+    const errors: { index: number; code: string; message: string }[] = [...split.rejects];
+    let accepted = 0;
+    for (const { kind, start, end, index } of split.records) {
+      const decoded = decodeRecord(body, kind, start, end, Date.now());
+      if (decoded.ok) {
+        accepted++;
+        this.stored.push(body.toString('utf8', start, end));
+      } else {
+        errors.push({ index, code: decoded.code, message: decoded.message });
+      }
+    }
+    this.rejected += errors.length;
+    return JSON.stringify({
+      status: 'queued',
+      accepted,
+      rejected: errors.length,
+      correlation_id: 'c',
+      errors: errors.slice(0, 10).map(({ index, code, message }) => ({ index, code, message })),
+    });
+  }
+
+  #ledger(): unknown {
+    const accepted = this.stored.length;
+    const inFlight = Math.min(this.stuck, accepted);
+    return {
+      accepted,
+      replayed: 0,
+      terminal: { forwarded: this.alerts.length, unmatched: accepted - inFlight - this.alerts.length },
+      in_flight: inFlight,
+      rejected: this.rejected,
+      balanced: true,
+      lost: 0,
+      partitions: [{ partition: 0, accepted, in_flight: inFlight, balanced: true, lost: 0 }],
+    };
+  }
+
+  #recent(response: ServerResponse, path: string): void {
+    const after = Number(new URLSearchParams(path.split('?')[1]).get('after'));
+    const alerts = this.alerts
+      .map((alert, index) => ({ n: index + 1, received_at: '2026-11-21T12:00:01.000Z', alert }))
+      .filter(({ n }) => n > after)
+      .slice(0, 3);
+    json(response, 200, { alerts, next: alerts.at(-1)?.n ?? after });
+  }
+}
+
+function json(response: ServerResponse, status: number, document: unknown): void {
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify(document));
+}

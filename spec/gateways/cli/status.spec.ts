@@ -1,0 +1,151 @@
+import { expect } from 'chai';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import type { Ledger, NodeStatus } from '../../../gateways/cli/admin-client.ts';
+import { statusView } from '../../../gateways/cli/status.ts';
+import { displayWidth, paletteFor } from '../../../gateways/cli/terminal-text.ts';
+import { CliRun } from './cli-run.ts';
+import { ContractServer } from './contract-server.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 21, 12, 0, 0);
+const NODE: NodeStatus = {
+  ready: true,
+  version: '3.0.0',
+  pid: 4711,
+  uptime_seconds: 3_723,
+  addresses: { ingest: 'http://127.0.0.1:8080', admin: 'http://127.0.0.1:8090' },
+  snapshot: { version: 5, applied: [{ worker: 'match-0', version: 5 }] },
+  actors: {
+    id: 'node',
+    status: 'running',
+    epoch: 1,
+    restarts: 0,
+    since: '2026-11-21T10:57:57.000Z',
+    children: [
+      {
+        id: 'gateway-0',
+        status: 'running',
+        epoch: 2,
+        restarts: 1,
+        since: '2026-11-21T11:59:30.000Z',
+        children: [],
+      },
+      { id: 'match-0', status: 'backing off', epoch: 7, restarts: 6, since: '2026-11-21T11:59:59.000Z' },
+    ],
+  },
+};
+const LEDGER: Ledger = {
+  accepted: 2_512,
+  replayed: 0,
+  terminal: { forwarded: 131, unmatched: 2_370, handled: 0 },
+  in_flight: 11,
+  rejected: 2,
+  balanced: true,
+  lost: 0,
+  partitions: [{ partition: 0, accepted: 2_512, in_flight: 11, balanced: true, lost: 0 }],
+};
+const MEASURED = { ledger: LEDGER, rates: { accepted: 201.34, done: 9.5 } };
+const paint = paletteFor({
+  io: { stdout: { write: () => undefined }, stderr: { write: () => undefined }, isTTY: false, columns: 80 },
+  env: {},
+});
+
+describe('the view of mutt status', () => {
+  it('looks like this at 80 columns', () => {
+    expect(statusView(NODE, MEASURED, { width: 80, nowMs: NOW_MS, paint })).to.deep.equal([
+      'ready',
+      'version     3.0.0',
+      'pid         4711',
+      'up for      1:02:03',
+      'ingest      http://127.0.0.1:8080',
+      'admin       http://127.0.0.1:8090',
+      'rates       201 in/s  9.5 done/s',
+      'ledger      balanced: 2,512 in = 2,501 done + 11 in flight',
+      '            forwarded 131 · unmatched 2,370',
+      'rejected    2',
+      'rule set    version 5 on 1 worker',
+      '',
+      'actor        state         epoch restarts  for',
+      'node         running           1        0  1:02:03',
+      '  gateway-0  running           2        1  0:30',
+      '  match-0    backing off       7        6  0:01',
+      '',
+      'partition     accepted    in flight     balanced         lost',
+      '        0        2,512           11          yes            0',
+    ]);
+  });
+
+  it('fits every width', () => {
+    const node: NodeStatus = {
+      ...NODE,
+      ready: false,
+      reasons: ['the event store is away: connection refused'],
+    };
+    for (let width = 12; width <= 120; width++) {
+      for (const line of statusView(node, MEASURED, { width, nowMs: NOW_MS, paint })) {
+        expect(displayWidth(line), line).to.be.at.most(width);
+      }
+    }
+  });
+
+  it('names the workers that are behind', () => {
+    const snapshot = { version: 6, applied: [{ worker: 'match-0', version: 5 }] };
+    expect(
+      statusView(
+        { ...NODE, snapshot },
+        { ledger: undefined, rates: undefined },
+        { width: 80, nowMs: NOW_MS, paint },
+      ),
+    ).to.include.members(['rule set    version 6, behind: match-0 (5)', 'ledger      cannot be read now']);
+  });
+});
+
+describe('mutt status', () => {
+  let server: ContractServer;
+  let cli: CliRun;
+
+  beforeEach(async () => {
+    server = await ContractServer.start();
+    cli = new CliRun(server.url);
+    server.status = { ...NODE };
+  });
+  afterEach(async () => {
+    cli.close();
+    await server.close();
+  });
+
+  it('is 0 when ready', async () => {
+    expect(await cli.run('status')).to.equal(0);
+    expect(cli.out).to.match(/^ready\n/);
+  });
+
+  it('is 1 when not ready, and says why', async () => {
+    server.status = { ready: false, reasons: ['the event store is away'] };
+    expect(await cli.run('status')).to.equal(1);
+    expect(cli.out).to.match(/^not ready\n {2}the event store is away\n/);
+  });
+
+  it('is 3 when it does not run, and says how to start it', async () => {
+    await server.close();
+    expect(await cli.run('status')).to.equal(3);
+    expect(cli.err).to.contain('mutt start');
+    server = await ContractServer.start();
+  });
+
+  it('gives everything as JSON', async () => {
+    expect(await cli.run('status', '--json')).to.equal(0);
+    const document = JSON.parse(cli.out) as { pid: number; ledger: { balanced: boolean } };
+    expect(document.pid).to.equal(4_711);
+    expect(document.ledger.balanced).to.equal(true);
+  });
+
+  it('says that a key file cannot be read', async () => {
+    expect(await cli.run('status', '--admin-key-file', '/no/such.key')).to.equal(2);
+    expect(cli.err).to.contain('/no/such.key cannot be read: ENOENT').and.to.contain('--admin-key-file');
+  });
+
+  it('says that something else listens there', async () => {
+    server.status = 'hello' as never;
+    expect(await cli.run('status')).to.equal(3);
+    expect(cli.err).to.contain('E_REPLY_INVALID');
+  });
+});

@@ -1,0 +1,144 @@
+/**
+ * Traffic whose every event is known: each carries its own id, is sent once and never again.
+ *
+ * An event is *answered* when its request came back with 200 and all of it accepted; with anything else, or nothing,
+ * it is *unanswered* and may have been stored or not. Invariant: every id sent is in exactly one of the two.
+ */
+import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface TrafficOptions {
+  url: string;
+  key: string;
+  connections: number;
+  eventsPerSecond: number;
+  random: () => number;
+  /** Part of every id: tells one run's events from another's. */
+  name: string;
+}
+
+/** What a rule has to look for to find the events that become alerts. */
+export const ALERT_TEXT = 'SPEC-3-ALERT';
+const ALERT_SHARE = 0.1;
+const BATCH_MAX = 50;
+const HOSTS = 40;
+const REPLY_TIMEOUT_MS = 12_000;
+const PAUSE_AFTER_FAILURE_MS = 60;
+
+/** A request that came back whole. Times of `performance.now()`. */
+interface Answer {
+  sentMs: number;
+  answeredMs: number;
+}
+
+export class KnownTraffic {
+  readonly answered = new Set<string>();
+  readonly unanswered = new Set<string>();
+  /** Replies by status; 0 is none at all. */
+  readonly statuses = new Map<number, number>();
+  /** What no reply should ever say. */
+  readonly oddities: string[] = [];
+  readonly #options: TrafficOptions;
+  readonly #answers: Answer[] = [];
+  #connections: Promise<void>[] = [];
+  #isStopping = false;
+  #n = 0;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+  }
+
+  get sent(): number {
+    return this.#n;
+  }
+
+  start(): void {
+    this.#connections = Array.from({ length: this.#options.connections }, () => this.#connection());
+  }
+
+  /** Resolves when every request has ended. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#connections);
+  }
+
+  /** Until the first request sent after that moment came back with 200; undefined when none did. */
+  recoveryMs(fromMs: number): number | undefined {
+    const first = Math.min(
+      ...this.#answers.filter(({ sentMs }) => sentMs >= fromMs).map(({ answeredMs }) => answeredMs),
+    );
+    return Number.isFinite(first) ? first - fromMs : undefined;
+  }
+
+  async #connection(): Promise<void> {
+    const { connections, eventsPerSecond, random } = this.#options;
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (!this.#isStopping) {
+      const ids = Array.from({ length: 1 + Math.floor(random() * BATCH_MAX) }, () => this.#nextId());
+      const sentMs = performance.now();
+      const reply = await this.#post(agent, ids);
+      const answeredMs = performance.now();
+      this.statuses.set(reply.status, (this.statuses.get(reply.status) ?? 0) + 1);
+      const isAnswered = reply.status === 200 && reply.accepted === ids.length;
+      if (reply.status !== 0 && reply.status !== 503 && !isAnswered) {
+        this.oddities.push(`${reply.status} with ${reply.accepted} of ${ids.length} accepted`);
+      }
+      for (const id of ids) (isAnswered ? this.answered : this.unanswered).add(id);
+      if (isAnswered) this.#answers.push({ sentMs, answeredMs });
+      else await sleep(PAUSE_AFTER_FAILURE_MS);
+      const spanMs = (ids.length * connections * 1_000) / eventsPerSecond;
+      await sleep(Math.max(0, spanMs - (performance.now() - sentMs)));
+    }
+    agent.destroy();
+  }
+
+  #nextId(): string {
+    return `${this.#options.name}.${this.#n++}`;
+  }
+
+  #post(agent: Agent, ids: string[]): Promise<{ status: number; accepted?: number }> {
+    const { url, key, random } = this.#options;
+    const events = ids.map((id) => ({
+      hostname: `kill-${Math.floor(random() * HOSTS)}`,
+      message: `${random() < ALERT_SHARE ? `%${ALERT_TEXT}: ` : ''}known id=${id};`,
+      timestamp: new Date().toISOString(),
+    }));
+    const body = JSON.stringify(events.length === 1 ? events[0] : events);
+    return new Promise((resolve) => {
+      const call = request(
+        url,
+        {
+          agent,
+          method: 'POST',
+          headers: { 'x-api-key': key, 'content-type': 'application/json' },
+          signal: AbortSignal.timeout(REPLY_TIMEOUT_MS),
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', () => resolve({ status: 0 }));
+          response.on('end', () => {
+            if (!response.complete) resolve({ status: 0 });
+            else resolve({ status: response.statusCode ?? 0, ...acceptedIn(Buffer.concat(chunks)) });
+          });
+        },
+      );
+      call.on('error', () => resolve({ status: 0 }));
+      call.end(body);
+    });
+  }
+}
+
+/** The id in an event as it was received; undefined for an event of somebody else. */
+export function idIn(raw: string): string | undefined {
+  return /known id=([\w.-]+);/.exec(raw)?.[1];
+}
+
+function acceptedIn(body: Buffer): { accepted?: number } {
+  try {
+    const { accepted } = JSON.parse(body.toString('utf8')) as { accepted?: unknown };
+    return typeof accepted === 'number' ? { accepted } : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The private PostgreSQL of a node, read directly: what a spec proves about a node must not come from the node itself.
+ *
+ * Read only by intention; the address and the password come from the files the node keeps in its directory.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pgPromise from 'pg-promise';
+
+const pgp = pgPromise({ noWarnings: true });
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export interface StoredRow {
+  /** As received. */
+  raw: string;
+  alertIds: string[];
+}
+
+/** Any SQL on the private server of the node in `dir`. One connection, closed afterwards. */
+export async function queryNode<Row>(dir: string, sql: string, values: unknown[] = []): Promise<Row[]> {
+  const password = readFileSync(join(dir, 'postgres', 'password'), 'utf8').trim();
+  const settings = readFileSync(join(dir, 'postgres', 'postgresql.conf'), 'utf8');
+  const port = Number(/^port = (\d+)$/m.exec(settings)?.[1]);
+  const database = pgp({
+    host: '127.0.0.1',
+    port,
+    user: 'mutt',
+    password,
+    database: 'mutt',
+    max: 1,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  database.$pool.on('error', () => {});
+  try {
+    return await database.any<Row>(sql, values);
+  } finally {
+    await database.$pool.end();
+  }
+}
+
+/** Every audit row there is. */
+export function auditRows(dir: string): Promise<StoredRow[]> {
+  return queryNode<StoredRow>(
+    dir,
+    `SELECT raw_message AS raw,
+            ARRAY(SELECT alert ->> 'id' FROM jsonb_array_elements(alerts) AS alert) AS "alertIds"
+       FROM event_audit_log`,
+  );
+}
+
+/** Ids of the alerts that are kept as dead letters. */
+export async function deadLetters(dir: string): Promise<string[]> {
+  const rows = await queryNode<{ id: string }>(dir, 'SELECT alert_id AS id FROM dead_letters');
+  return rows.map(({ id }) => id);
+}
