@@ -2,11 +2,12 @@
  * Real threads on a real pool, ended in every way a thread can end.
  */
 import { expect } from 'chai';
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { after, afterEach, describe, it } from 'mocha';
 import { codeOf } from '../../../runtime/errors.ts';
 import type { ExitReason } from '../../../runtime/exit-reason.ts';
@@ -21,6 +22,7 @@ import { specDirectory } from '../../support/servers.ts';
 
 const moduleUrl = new URL('../../fixtures/faults/breakable-thread.ts', import.meta.url).href;
 const unloadableUrl = new URL('../../fixtures/faults/sometimes-unloadable-thread.ts', import.meta.url);
+const livesPath = fileURLToPath(new URL('../../fixtures/faults/thread-lives.ts', import.meta.url));
 const counterLayout = [{ name: 'messages_total', kind: 'counter', help: 'Messages seen.' }] as const;
 const HANG_AFTER_MS = 600;
 
@@ -388,24 +390,21 @@ describe('ThreadSlot', function () {
     });
 
     it('leaves no thread, port or timer behind after 30 lives of every kind [S-49]', async () => {
-      const pool = newPool(0, 2);
-      const slot = slotOf({}, { pool });
-      const resources = (): number =>
-        process.getActiveResourcesInfo().filter((name) => /MessagePort|Timeout|Worker/.test(name)).length;
-      const before = resources();
-      let previousExit: ExitReason | undefined;
-      for (let life = 1; life <= 30; life += 1) {
-        const child = await slot.start({ epoch: life, previousExit });
-        await ask(slot);
-        if (life % 3 === 0) slot.post({ what: 'exit' });
-        else if (life % 3 === 1) child.kill('next');
-        else void child.stop(2_000);
-        previousExit = await child.exited;
-      }
-      expect(pool.threadCount).to.be.at.most(1);
-      await pool.close();
-      expect(pool.threadCount).to.equal(0);
-      await until(() => resources() <= before);
+      const lives = spawn(process.execPath, [livesPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let said = '';
+      lives.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+      let isHeldOpen = false;
+      let patience: NodeJS.Timeout | undefined;
+      lives.stdout.once('data', () => {
+        patience = setTimeout(() => (isHeldOpen = lives.kill('SIGKILL')), 8_000);
+      });
+      const [code] = (await once(lives, 'close')) as [number | null];
+      clearTimeout(patience);
+      expect({ code, isHeldOpen }).to.deep.equal({ code: 0, isHeldOpen: false });
+      const { exits, threadsBeforeClose, threadsAfterClose } = JSON.parse(said) as Record<string, never>;
+      expect(exits).to.deep.equal({ exited: 10, killed: 10, shutdown: 10 });
+      expect(threadsBeforeClose).to.be.at.most(1);
+      expect(threadsAfterClose).to.equal(0);
     });
 
     it('refuses to run anything once it is closed', async () => {
