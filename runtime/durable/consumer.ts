@@ -74,6 +74,7 @@ export interface ConsumerOptions {
   clock?: Clock;
   batchEntriesMax?: number;
   batchMessagesMax?: number;
+  /** Of one read. A partition that holds as much reads no further, so it holds less than twice that. */
   readBytesMax?: number;
   /** How long one read waits for something new. */
   blockMs?: number;
@@ -110,6 +111,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     clock: options.clock ?? systemClock,
     batchEntriesMax: options.batchEntriesMax ?? BATCH_ENTRIES_MAX,
     batchMessagesMax: options.batchMessagesMax ?? BATCH_MESSAGES_MAX,
+    readBytesMax: options.readBytesMax ?? READ_BYTES_MAX,
     strikesMax: options.strikesMax ?? STRIKES_MAX,
     backOffMinMs: options.backOffMinMs ?? BACK_OFF_MIN_MS,
     backOffMaxMs: options.backOffMaxMs ?? BACK_OFF_MAX_MS,
@@ -149,7 +151,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
           asked.map(({ track, from }) => ({ partition: track.partition, lane, afterId: from.afterId })),
           {
             entriesMax: settings.batchEntriesMax,
-            bytesMax: options.readBytesMax ?? READ_BYTES_MAX,
+            bytesMax: settings.readBytesMax,
             blockMs: options.blockMs ?? BLOCK_MS,
             signal: reading.signal,
           },

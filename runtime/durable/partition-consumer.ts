@@ -22,6 +22,7 @@ export interface PartitionConsumerSettings extends ConsumerOptions {
   clock: Clock;
   batchEntriesMax: number;
   batchMessagesMax: number;
+  readBytesMax: number;
   strikesMax: number;
   backOffMinMs: number;
   backOffMaxMs: number;
@@ -254,7 +255,12 @@ export function createPartitionConsumer(
           inputs,
           generation: taken.generation,
         });
-        if (result.status === 'committed' || result.status === 'repeat') break;
+        if (result.status === 'committed') break;
+        if (result.status === 'repeat') {
+          // An earlier commit that seemed lost came in late. It covered the first entry, and who knows how many more.
+          startOver();
+          return;
+        }
         if (result.status === 'fenced') throw fenced(partition, result.current);
         await backOff(laneIsFull(result.lane));
         if (isStopping()) return;
@@ -279,7 +285,8 @@ export function createPartitionConsumer(
   }
 
   function isHungry(): boolean {
-    return isPrepared && !isStopping() && buffer.length < settings.batchEntriesMax;
+    if (!isPrepared || isStopping() || buffer.length >= settings.batchEntriesMax) return false;
+    return buffer.reduce((bytes, { payload }) => bytes + payload.length, 0) < settings.readBytesMax;
   }
 
   async function work(): Promise<void> {

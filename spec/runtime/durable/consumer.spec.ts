@@ -8,8 +8,9 @@ import type {
   Suspect,
 } from '../../../runtime/durable/consumer.ts';
 import { createConsumer } from '../../../runtime/durable/consumer.ts';
-import type { CommitPlan, Token } from '../../../runtime/durable/durable-store.ts';
+import type { CommitPlan, CommitRequest, Token } from '../../../runtime/durable/durable-store.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
+import { storeAway } from '../../../runtime/durable/store-errors.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import type { FaultyStore } from './faulty-store.ts';
 import { createFaultyStore } from './faulty-store.ts';
@@ -21,6 +22,7 @@ import {
   own,
   readAll,
   rejectionOf,
+  settled,
   until,
   WIDE,
 } from './store-under-test.ts';
@@ -119,6 +121,33 @@ describe('Consumer', () => {
       expect(handled).to.deep.equal(['abcd', 'ef', 'ghijk', 'l']);
     });
 
+    it('reads no further ahead than its limit of bytes while a batch is in hand', async () => {
+      await put(...Array.from({ length: 40 }, () => 'x'.repeat(100)));
+      let asked = 0;
+      const read = store.read.bind(store);
+      store.read = async (positions, options) => {
+        const entries = await read(positions, options);
+        asked += entries.length;
+        return entries;
+      };
+      const gate = Promise.withResolvers<void>();
+      void open({
+        readBytesMax: 300,
+        handle: async (batch) => {
+          handled.push(textOf(batch));
+          await gate.promise;
+          return plan('');
+        },
+      });
+      await until(() => handled.length === 1);
+      // Everything that it would read beyond that is here already, so a few turns of the event loop are enough.
+      for (let turn = 0; turn < 100; turn++) await settled();
+      const ahead = asked;
+      gate.resolve();
+      await drained();
+      expect(ahead).to.be.at.most(6);
+    });
+
     it('serves new partitions while it waits for old ones, and lets partitions go', async () => {
       void open();
       await delay(20);
@@ -177,6 +206,30 @@ describe('Consumer', () => {
         await isBalanced();
       });
     }
+
+    it('passes over nothing when a commit that was given up arrives late and covers half of the next [S-65]', async () => {
+      const commit = store.commit.bind(store);
+      const attempts: CommitRequest[] = [];
+      store.commit = async (request) => {
+        attempts.push(request);
+        if (attempts.length === 1) {
+          await put('cd');
+          store.loseConnection();
+          throw storeAway('lost', 'unknown');
+        }
+        const [first] = attempts;
+        if (attempts.length === 2 && first !== undefined) {
+          await commit({ ...first, generation: store.generation });
+        }
+        return commit(request);
+      };
+      await put('ab');
+      void open();
+      await drained();
+      expect(attempts.map(({ inputs }) => inputs?.length)).to.deep.equal([1, 2, 1]);
+      expect(await outputs()).to.equal('abcd');
+      await isBalanced();
+    });
 
     it('reads again from the head instead of committing what it read before', async () => {
       await put('a');
