@@ -349,8 +349,9 @@ class Forward {
           this.#tell({ type: 'due', partition, destination, payloads, generation });
         }
       }
-    } catch {
-      // The store is away; the next look finds them.
+    } catch (thrown) {
+      // While the store is away there is nothing to do: the next look finds them.
+      if (kindOf(thrown) !== 'transient') this.#tell({ type: 'fail', error: thrown as CodedError });
     }
     this.#tell({ type: 'looked' });
   }

@@ -111,10 +111,8 @@ export class Lane<I extends LaneItem> {
     if (this.#breaker !== 'closed' && this.#inFlight.size > 0) return undefined;
     this.#refill(nowMs);
     const tokenMs = this.#tokens >= 1 ? 0 : ((1 - this.#tokens) * 1_000) / this.#options.ratePerSecond;
-    const dueMs =
-      this.#breaker === 'closed'
-        ? Math.min(...this.#waiting.map(({ notBeforeMs }) => Math.max(0, notBeforeMs - nowMs)))
-        : 0;
+    const dueMs = this.#breaker === 'closed' ? this.#nextDueAtMs() - nowMs : 0;
+    if (dueMs === Infinity) return undefined;
     return Math.ceil(Math.max(tokenMs, dueMs, this.#resumeAtMs - nowMs, 1));
   }
 
@@ -179,13 +177,23 @@ export class Lane<I extends LaneItem> {
 
   /** The oldest that is due and whose signature is neither in flight nor waiting before it. */
   #nextIndex(nowMs: number): number {
-    const passed = new Set<string>();
+    const passed = new Set(this.#busySignatures);
     return this.#waiting.findIndex(({ item, notBeforeMs }) => {
-      const { signature } = item.alert;
-      const isFree = notBeforeMs <= nowMs && !passed.has(signature) && !this.#busySignatures.has(signature);
-      passed.add(signature);
+      const isFree = notBeforeMs <= nowMs && !passed.has(item.alert.signature);
+      passed.add(item.alert.signature);
       return isFree;
     });
+  }
+
+  /** When the first of them is due; Infinity while all wait for another of their signature. */
+  #nextDueAtMs(): number {
+    const passed = new Set(this.#busySignatures);
+    let dueAtMs = Infinity;
+    for (const { item, notBeforeMs } of this.#waiting) {
+      if (!passed.has(item.alert.signature)) dueAtMs = Math.min(dueAtMs, notBeforeMs);
+      passed.add(item.alert.signature);
+    }
+    return dueAtMs;
   }
 
   /** The oldest of those that have been a probe least often: one bad alert cannot keep a well destination closed. */

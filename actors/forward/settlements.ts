@@ -12,6 +12,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type {
   CommitPlan,
   CommitRequest,
+  CommitResult,
   DurableStore,
   Input,
   Token,
@@ -91,15 +92,21 @@ export class Settlements {
     let left = batch;
     while (left.length > 0) {
       const result = await this.#commit(partition, left);
-      if (result.status !== 'full') {
+      if (result.status === 'full') {
+        // Nothing was written: the rest goes without what the lane has no room for.
+        const isStuck = left.map((settlement) => goesInto(settlement, result.lane));
+        if (!isStuck.includes(true)) return [...stuck, ...left];
+        stuck.push(...left.filter((_, index) => isStuck[index]));
+        left = left.filter((_, index) => !isStuck[index]);
+      } else if (result.status === 'repeat') {
+        // Nothing was written now, and only of the one whose input is gone it is known that it was before.
+        const gone = firstTaken(left);
+        gone?.done(true);
+        left = left.filter((settlement) => settlement !== gone);
+      } else {
         for (const { done } of left) done(result.status === 'committed');
         break;
       }
-      // Nothing was written: the rest goes without what the lane has no room for.
-      const isStuck = left.map((settlement) => goesInto(settlement, result.lane));
-      if (!isStuck.includes(true)) return [...stuck, ...left];
-      stuck.push(...left.filter((_, index) => isStuck[index]));
-      left = left.filter((_, index) => !isStuck[index]);
     }
     return stuck;
   }
@@ -107,7 +114,7 @@ export class Settlements {
   async #commit(
     partition: number,
     batch: readonly Settlement[],
-  ): Promise<{ status: 'committed' | 'void' } | { status: 'full'; lane: string }> {
+  ): Promise<Exclude<CommitResult, { status: 'fenced' }> | { status: 'void' }> {
     const { store, clock, tokens, signal } = this.#options;
     const token = tokens.get(partition);
     if (token === undefined) throw new CodedError('E_NOT_OWNER', `partition ${partition} is not owned here`);
@@ -117,11 +124,8 @@ export class Settlements {
         throw new CodedError('E_STOPPED', 'stopped before the commit', { kind: 'transient' });
       try {
         const result = await store.commit(request);
-        if (result.status === 'committed' || result.status === 'repeat') return { status: 'committed' };
-        if (result.status === 'full') return result;
-        if (result.status === 'fenced') {
-          throw new CodedError('E_FENCED', `partition ${partition} has another owner`, { kind: 'transient' });
-        }
+        if (result.status !== 'fenced') return result;
+        throw new CodedError('E_FENCED', `partition ${partition} has another owner`, { kind: 'transient' });
       } catch (thrown) {
         const code = (thrown as { code?: unknown }).code;
         if (code === 'E_STORE_GENERATION') return { status: 'void' };
@@ -134,6 +138,14 @@ export class Settlements {
 
 function backOffMs(failures: number): number {
   return Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures, 10));
+}
+
+/** The one by whose input the store tells a repeat: the first with an entry, else the first with a delayed member. */
+function firstTaken(batch: readonly Settlement[]): Settlement | undefined {
+  return (
+    batch.find(({ inputs }) => inputs !== undefined && inputs.length > 0) ??
+    batch.find(({ removeDelayed }) => removeDelayed !== undefined && removeDelayed.length > 0)
+  );
 }
 
 function goesInto({ plan }: Settlement, place: string): boolean {

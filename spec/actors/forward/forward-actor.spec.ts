@@ -9,6 +9,7 @@ import { ActorSystem } from '../../../runtime/actor-system.ts';
 import type { ActorRef } from '../../../runtime/actor-ref.ts';
 import type { Token } from '../../../runtime/durable/durable-store.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
+import { CodedError } from '../../../runtime/errors.ts';
 import type { ExitReason } from '../../../runtime/exit-reason.ts';
 import { createFaultyStore } from '../../runtime/durable/faulty-store.ts';
 import type { FaultyStore } from '../../runtime/durable/faulty-store.ts';
@@ -399,6 +400,15 @@ describe('ForwardActor', () => {
       actor.tell({ type: 'destinations', destinations: [destinationOf()] });
       await drained();
     });
+  });
+
+  it('fails when the delayed alerts cannot be read for good, instead of leaving them for ever', async () => {
+    store.takeDue = async () => {
+      throw new CodedError('E_STORE_TAMPERED', 'planted');
+    };
+    start();
+    const exit = await exitOf();
+    expect(exit.kind === 'failed' ? exit.error.code : exit.kind).to.equal('E_STORE_TAMPERED');
   });
 
   describe('when it ends', () => {

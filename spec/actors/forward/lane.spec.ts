@@ -69,6 +69,18 @@ describe('Lane', () => {
     expect(lane.next(500)).to.not.equal(undefined);
   });
 
+  it('waits for nothing but the alert in flight, or the one set back, when the others share its signature', () => {
+    const lane = laneOf();
+    const first = item('first', 'link');
+    [first, item('second', 'link'), item('third', 'link')].forEach((each) => lane.offer(each));
+    expect(lane.next(0)).to.equal(first);
+    expect(lane.waitMs(0)).to.equal(undefined);
+    lane.settle(first, failed, 0);
+    expect(lane.waitMs(0)).to.equal(100);
+    lane.offer(item('other'));
+    expect(lane.waitMs(0)).to.equal(1);
+  });
+
   it('opens after five failures in a row and charges no attempt from then on', () => {
     const lane = laneOf({ concurrency: 10 });
     const items = Array.from({ length: 6 }, (_, index) => item(String(index)));

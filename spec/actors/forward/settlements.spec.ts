@@ -124,6 +124,16 @@ describe('Settlements', () => {
     expect((await store.ledger(0, { terminal: [], inputLanes: [] })).counters).to.deep.equal({ out: 1 });
   });
 
+  it('writes what shares a commit with one that was done already', async () => {
+    const entries = (await put(3)) as [Entry, ...Entry[]];
+    await store.commit(commitOf(token, { inputs: [inputOf(entries[0])], counters: { out: 1 } }));
+    for (const entry of entries) settlements.add(0, settlementOf(entry));
+    await settlements.idle();
+    expect(done).to.deep.equal(entries.map(({ id }) => [id, true]));
+    expect(await left()).to.equal(0);
+    expect((await store.ledger(0, { terminal: [], inputLanes: [] })).counters).to.deep.equal({ out: 3 });
+  });
+
   it('ends with the error when another owns the partition, and settles nothing', async () => {
     const [entry] = (await put(1)) as [Entry];
     await store.acquire(0, token.laneGroup, token.nonce, 60_000);
