@@ -151,6 +151,8 @@ export abstract class EndingCell<M> extends LocalIncarnation<M> implements Famil
   }
 
   protected killNow(by: string): void {
+    // Not awaiting any more: the end of its last child must not go on to a clean end in the midst of this one.
+    this.activity = Activity.onStack;
     let child = this.children?.youngest;
     while (child !== undefined) {
       // A child whose code is on the stack ends when that returns, so the list is walked and not emptied.

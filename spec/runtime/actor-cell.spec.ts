@@ -351,6 +351,32 @@ describe('ActorCell', () => {
       expect(system.counts().actors).to.equal(0);
     });
 
+    it('outlast the deadline of a stop: all are killed, none is terminated, each ends once [S-18] [S-20]', async () => {
+      const clock = new FakeClock();
+      const system = new ActorSystem({ clock });
+      const trace: string[] = [];
+      const endless = (name: string) => () => ({
+        handle: () => undefined,
+        terminate: () => {
+          trace.push(`terminate ${name}`);
+          return name === 'parent' ? undefined : never();
+        },
+      });
+      const parent = system.spawn<string>((context) => {
+        context.spawn(endless('elder'));
+        context.spawn(endless('younger'));
+        return endless('parent')();
+      });
+      parent.onTerminated(({ kind }) => trace.push(kind));
+      await settle();
+      const stopped = system.stopActor(parent, { deadlineMs: 100 });
+      await clock.pass(100);
+      expect((await stopped).kind).to.equal('killed');
+      expect(trace).to.deep.equal(['terminate younger', 'killed']);
+      expect(system.counts()).to.include({ actors: 0, ended: 3, killed: 3 });
+      expect(clock.pending).to.equal(0);
+    });
+
     it('can be stopped by their parent and by no other actor', async () => {
       const system = new ActorSystem();
       const stranger = system.spawn<string>(() => ({ handle: () => undefined }));
