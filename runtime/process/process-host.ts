@@ -36,6 +36,11 @@ export function hostProcess(main: (host: ProcessHost) => Promise<HostedProcess>)
     // A closed channel is handled by the disconnect event below.
     if (process.connected) process.send?.(message);
   };
+  const fail = (thrown: unknown): void => {
+    // The exit must not overtake the message that says why.
+    const message: FromProcess = { type: 'failed', error: toWire(thrown) };
+    process.send?.(message, () => process.exit(1));
+  };
   const early: unknown[] = [];
   let listener: ((payload: unknown) => void) | undefined;
   let hosted: Promise<HostedProcess> | undefined;
@@ -45,13 +50,7 @@ export function hostProcess(main: (host: ProcessHost) => Promise<HostedProcess>)
     stopping ??= (async () => {
       const running = await hosted;
       await running?.stop(deadlineMs);
-    })().then(
-      () => process.exit(0),
-      (thrown: unknown) => {
-        send({ type: 'failed', error: toWire(thrown) });
-        process.exit(1);
-      },
-    );
+    })().then(() => process.exit(0), fail);
     return stopping;
   };
 
@@ -62,15 +61,7 @@ export function hostProcess(main: (host: ProcessHost) => Promise<HostedProcess>)
           listener = next;
           for (const payload of early.splice(0)) next(payload);
         });
-        hosted.then(
-          () => send({ type: 'ready' }),
-          (thrown: unknown) => {
-            // The exit must not overtake the message that says why.
-            process.send?.({ type: 'failed', error: toWire(thrown) } satisfies FromProcess, () =>
-              process.exit(1),
-            );
-          },
-        );
+        hosted.then(() => send({ type: 'ready' }), fail);
         break;
       case 'stop':
         void stop(message.deadlineMs);

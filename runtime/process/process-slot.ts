@@ -9,6 +9,7 @@
  */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { CodedError, toWire } from '../errors.ts';
@@ -70,6 +71,15 @@ export class ProcessSlot {
     if (this.#child !== undefined) {
       throw new CodedError('E_SLOT_BUSY', `slot ${this.id} already runs a process`, { kind: 'defect' });
     }
+    // Made first: what its parameters throw must leave no child behind.
+    const startMessage: ToProcess = {
+      type: 'start',
+      slotId: this.id,
+      epoch,
+      params: this.#options.params({ epoch, previousExit }),
+      previousExit,
+      beatEveryMs: TICK_MS,
+    };
     const child = fork(this.#options.entry, [], {
       // Its own process group: the terminal's Ctrl-C must reach the supervisor alone, which then drains in order.
       detached: true,
@@ -78,6 +88,13 @@ export class ProcessSlot {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'pipe', 'ipc', 'pipe'],
     });
+    if (child.pid === undefined) {
+      // Out of descriptors, processes or memory; of its pipes there may be none either.
+      const [error] = (await once(child, 'error')) as [Error];
+      throw this.#startFailed({ kind: 'failed', error: toWire(error) });
+    }
+    // What could not be sent, or killed, is told by how it ends.
+    child.on('error', () => undefined);
     this.#child = child;
     this.#tree = undefined;
     this.#lastReport = undefined;
@@ -134,9 +151,6 @@ export class ProcessSlot {
         else if (stderr !== '') settle({ kind: 'failed', error: this.#died(code, stderr) });
         else settle({ kind: 'exited', code: code ?? -1 });
       });
-      child.once('error', (error) => {
-        if (child.pid === undefined) settle({ kind: 'failed', error: toWire(error) });
-      });
     });
 
     let stopAsked = false;
@@ -146,15 +160,12 @@ export class ProcessSlot {
       if (child.connected) child.send(message, () => undefined);
     };
 
-    const startMessage: ToProcess = {
-      type: 'start',
-      slotId: this.id,
-      epoch,
-      params: this.#options.params({ epoch, previousExit }),
-      previousExit,
-      beatEveryMs: TICK_MS,
-    };
-    child.send(startMessage, () => undefined);
+    try {
+      child.send(startMessage, () => undefined);
+    } catch (thrown) {
+      // Parameters that cannot be cloned.
+      end({ kind: 'failed', error: toWire(thrown) });
+    }
 
     const startTimer = setTimeout(
       () => end({ kind: 'killed', by: `not ready within ${this.#options.startTimeoutMs} ms` }),
@@ -162,13 +173,7 @@ export class ProcessSlot {
     );
     const early = await Promise.race([ready.promise, exited]);
     clearTimeout(startTimer);
-    if (early !== undefined) {
-      throw new CodedError('E_START_FAILED', `slot ${this.id} could not start its process`, {
-        kind: 'transient',
-        details: { reason: early },
-        cause: early.kind === 'failed' ? early.error : undefined,
-      });
-    }
+    if (early !== undefined) throw this.#startFailed(early);
     return this.#running(epoch, exited, end, askToStop);
   };
 
@@ -250,6 +255,14 @@ export class ProcessSlot {
         lines.close();
       },
     };
+  }
+
+  #startFailed(reason: ExitReason): CodedError {
+    return new CodedError('E_START_FAILED', `slot ${this.id} could not start its process`, {
+      kind: 'transient',
+      details: { reason },
+      cause: reason.kind === 'failed' ? reason.error : undefined,
+    });
   }
 
   #died(code: number | null, stderr: string): WireError {

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { afterEach, describe, it } from 'mocha';
 import { codeOf } from '../../../runtime/errors.ts';
@@ -116,6 +118,48 @@ describe('ProcessSlot', function () {
       .catch((thrown: unknown) => thrown);
     expect(codeOf(failure)).to.equal('E_START_FAILED');
     expect(codeOf((failure as Error).cause)).to.equal('E_DOOR');
+  });
+
+  const unstartable: [string, () => unknown, string][] = [
+    [
+      'cannot be made',
+      () => {
+        throw Object.assign(new Error('no secret yet'), { code: 'E_PLANTED' });
+      },
+      'E_PLANTED',
+    ],
+    ['cannot be sent', () => ({ start: () => undefined }), 'E_START_FAILED'],
+  ];
+  for (const [how, params, code] of unstartable) {
+    it(`leaves nothing behind when its parameters ${how}, and can be started again [S-53]`, async () => {
+      let isMended = false;
+      const slot = new ProcessSlot({
+        id: 'child',
+        entry,
+        params: () => (isMended ? {} : params()),
+        collector,
+        hangAfterMs: 1_500,
+        startTimeoutMs: 8_000,
+        onMessage: (payload) => received.push(payload as never),
+      });
+      const failure: unknown = await slot
+        .start({ epoch: 1, previousExit: undefined })
+        .catch((thrown: unknown) => thrown);
+      expect(codeOf(failure)).to.equal(code);
+      expect(slot.pid).to.equal(undefined);
+      isMended = true;
+      await start(slot, 2);
+      expect(await echo(slot, 'again')).to.include({ epoch: 2 });
+    });
+  }
+
+  it('rejects a start without a free descriptor, and can be started again [S-53]', async () => {
+    const starved = fileURLToPath(
+      new URL('../../fixtures/runtime/process-slot-without-descriptors.ts', import.meta.url),
+    );
+    const command = `ulimit -n 128; exec "${process.execPath}" "${starved}"`;
+    const { stdout } = await promisify(execFile)('/bin/sh', ['-c', command]);
+    expect(JSON.parse(stdout)).to.deep.equal(['E_START_FAILED', 'started']);
   });
 
   it('kills a start that never gets ready [S-53]', async () => {
