@@ -37,9 +37,8 @@ export class SupervisedChild {
   /** Monotonic: not started before. */
   dueMs = 0;
   isRemoved = false;
+  /** The start in progress. One that is not this any more was given up: what comes of it is killed. */
   private starting: Promise<ExitReason | undefined> | undefined = undefined;
-  /** Given up while it was still starting: killed if it ever comes. */
-  private isDisowned = false;
   private statusNow: ChildStatus = 'down';
   private sinceMs: number;
   private readonly exits: { atMs: number; reason: string }[] = [];
@@ -67,20 +66,21 @@ export class SupervisedChild {
     this.sinceMs = this.clock.wallMs();
   }
 
-  /** Starts an incarnation: undefined when it runs, else why it does not. Never rejects. */
+  /** Starts an incarnation: undefined when it runs or was given up, else why it does not. Never rejects. */
   start(epoch: number): Promise<ExitReason | undefined> {
     if (this.epoch > 0) this.restarts++;
     this.epoch = epoch;
     this.status = 'starting';
     const { previousExit } = this;
     // Called inside a promise, so that a start that throws is a start that rejects.
-    this.starting = Promise.resolve()
+    const starting: Promise<ExitReason | undefined> = Promise.resolve()
       .then(() => this.spec.start({ epoch, previousExit }))
       .then(
-        (running) => this.hasStarted(running),
-        (thrown: unknown) => this.hasNotStarted(thrown),
+        (running) => this.hasStarted(running, starting),
+        (thrown: unknown) => this.hasNotStarted(thrown, starting),
       );
-    return this.starting;
+    this.starting = starting;
+    return starting;
   }
 
   /**
@@ -90,12 +90,16 @@ export class SupervisedChild {
   async stop(supervisor: string, hurry: Promise<void>): Promise<void> {
     this.mustStop = false;
     const { shutdownDeadlineMs } = this.spec;
-    if (this.starting !== undefined) {
+    const { starting } = this;
+    if (starting !== undefined) {
       const patience = new AbortController();
       const deadlineMs = shutdownDeadlineMs === 'kill' ? 0 : shutdownDeadlineMs;
-      await Promise.race([this.starting, hurry, sleep(this.clock, deadlineMs, patience.signal)]);
+      await Promise.race([starting, hurry, sleep(this.clock, deadlineMs, patience.signal)]);
       patience.abort();
-      if (this.starting !== undefined) this.isDisowned = true;
+      if (this.starting === starting) {
+        this.starting = undefined;
+        this.status = 'down';
+      }
     }
     const { running } = this;
     if (running === undefined) return;
@@ -118,12 +122,12 @@ export class SupervisedChild {
     };
   }
 
-  private hasStarted(running: RunningChild): undefined {
-    this.starting = undefined;
-    if (this.isDisowned) {
+  private hasStarted(running: RunningChild, starting: Promise<unknown>): undefined {
+    if (this.starting !== starting) {
       running.kill('its start came after it had been given up');
       return;
     }
+    this.starting = undefined;
     this.running = running;
     this.status = 'running';
     this.listener.started();
@@ -136,7 +140,8 @@ export class SupervisedChild {
     });
   }
 
-  private hasNotStarted(thrown: unknown): ExitReason {
+  private hasNotStarted(thrown: unknown, starting: Promise<unknown>): ExitReason | undefined {
+    if (this.starting !== starting) return undefined;
     const error = toWire(thrown);
     const reason: ExitReason = { kind: 'failed', error };
     this.starting = undefined;

@@ -166,7 +166,8 @@ export class Supervisor implements RunningChild {
   async restartChild(id: string): Promise<void> {
     if (this.status !== 'running') throw this.notRunning('restart a child');
     const child = this.childOf(id);
-    child.mustStop = child.running !== undefined;
+    // Also one that is only starting: it would be started a second time beside itself.
+    child.mustStop = true;
     child.mustStart = true;
     child.dueMs = this.clock.monotonicMs();
     child.backoff.reset();

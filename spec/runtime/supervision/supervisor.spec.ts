@@ -402,6 +402,39 @@ describe('Supervisor', () => {
       expect(made.look()).to.deep.equal(['start a', 'start b']);
       expect((await rejectionOf(made.supervisor.restartChild('z'))).code).to.equal('E_CHILD_UNKNOWN');
     });
+
+    it('starts a child that is just being restarted once more, and never beside itself', async () => {
+      const made = await started();
+      const gate = Promise.withResolvers<void>();
+      made.child('b').startGate = gate.promise;
+      made.child('b').exit();
+      await settle();
+      const restarted = made.supervisor.restartChild('b');
+      gate.resolve();
+      await restarted;
+      expect(made.look()).to.deep.equal(['start b', 'stop b', 'start b']);
+      expect(statusOf(made, 'b')).to.equal('running');
+    });
+
+    it('keeps what it starts after it gave a start up, and kills only what comes of that one [S-37]', async () => {
+      const made = await started({ ids: ['a'] });
+      const late = new ScriptedChild('late', made.trace, made.clock);
+      const gate = Promise.withResolvers<void>();
+      late.startGate = gate.promise;
+      const start = late.start;
+      void made.supervisor.addChild({ id: 'late', start, restart: 'permanent', shutdownDeadlineMs: 200 });
+      await settle();
+      const restarted = made.supervisor.restartChild('late');
+      late.startGate = Promise.resolve();
+      await made.clock.pass(200);
+      await restarted;
+      expect(made.look()).to.deep.equal(['start late', 'start late']);
+      expect(statusOf(made, 'late')).to.equal('running');
+      gate.resolve();
+      await settle();
+      expect(made.look()).to.deep.equal(['kill late']);
+      expect(statusOf(made, 'late')).to.equal('running');
+    });
   });
 
   describe('the tree as data', () => {
