@@ -163,12 +163,14 @@ export class ThreadSlot {
   }
 
   #running(epoch: number, exited: Promise<ExitReason>, end: (reason: ExitReason) => void): RunningChild {
+    // Its own, and not the slot's of that moment: a handle kept too long must not stop the next incarnation.
+    const port = this.#port;
     return {
       epoch,
       exited,
       stop: async (deadlineMs) => {
         const message: ToThread = { type: 'stop', deadlineMs };
-        this.#port?.postMessage(message);
+        port?.postMessage(message);
         const timer = setTimeout(
           () => end({ kind: 'killed', by: `did not stop within ${deadlineMs} ms` }),
           deadlineMs,
