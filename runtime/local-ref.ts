@@ -34,8 +34,6 @@ export const Activity = {
 } as const;
 export type Activity = (typeof Activity)[keyof typeof Activity];
 
-export const SPAWN_DEFAULT: SpawnOptions = {};
-
 export abstract class LocalRef<M> implements AskTarget<M>, Runnable {
   readonly host: CellHost;
   readonly mailbox: Mailbox<M>;

@@ -11,6 +11,7 @@
 import type { Clock } from '../clock.ts';
 import { sleep, systemClock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
+import { processMs } from '../shared/vitals.ts';
 import type { DurableStore, Token } from './durable-store.ts';
 
 export interface HeldLease {
@@ -30,7 +31,7 @@ export interface LeaseKeeperOptions {
   nonce: string;
   ttlMs?: number;
   clock?: Clock;
-  /** The shared scale; `process.hrtime` when not given. */
+  /** The shared scale; `processMs` when not given. */
   hrtimeMs?: () => number;
   /** At acquiring and at every renewal. */
   onHeld: (lease: HeldLease) => void;
@@ -55,16 +56,11 @@ const RENEWALS_PER_TTL = 3;
 /** Taken off every validity: clocks of two machines do not run equally fast. */
 const DRIFT_SHARE = 0.02;
 
-/** Now, on the scale that all threads and processes of this machine share, ms. */
-export function sharedNowMs(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
-}
-
 export function createLeaseKeeper(options: LeaseKeeperOptions): LeaseKeeper {
   const { store, laneGroup, nonce } = options;
   const ttlMs = options.ttlMs ?? LEASE_TTL_MS;
   const clock = options.clock ?? systemClock;
-  const nowMs = options.hrtimeMs ?? sharedNowMs;
+  const nowMs = options.hrtimeMs ?? processMs;
   const stopping = new AbortController();
   const leases = new Map<number, HeldLease & { isExpired: boolean }>();
   let wanted = new Set<number>();

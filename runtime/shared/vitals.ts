@@ -5,15 +5,7 @@
  * Times are of the process-wide monotonic clock (`processMs`), since `performance.now()` starts anew in every thread.
  */
 
-const FIELDS = [
-  'heartbeatAtMs',
-  'deadlineAtMs',
-  'leaseUntilMs',
-  'heapUsedBytes',
-  'handled',
-  'epoch',
-  'progress',
-] as const;
+const FIELDS = ['heartbeatAtMs', 'deadlineAtMs', 'leaseUntilMs', 'heapUsedBytes', 'epoch'] as const;
 type Field = (typeof FIELDS)[number];
 const indexOf = Object.fromEntries(FIELDS.map((name, index) => [name, index])) as Record<Field, number>;
 
@@ -22,7 +14,7 @@ const NUMBERS_BYTES = FIELDS.length * Float64Array.BYTES_PER_ELEMENT;
 const DOING_BYTES_MAX = 248;
 const BLOCK_BYTES = NUMBERS_BYTES + 4 + DOING_BYTES_MAX;
 
-/** Milliseconds of a monotonic clock that all threads of this process share. */
+/** Milliseconds of the monotonic clock that all threads and processes of this machine share (`process.hrtime`). */
 export function processMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
@@ -68,7 +60,6 @@ export class Vitals {
   begin(epoch: number): void {
     this.doing = '';
     this.set('deadlineAtMs', 0);
-    this.set('progress', 0);
     this.set('epoch', epoch);
     this.beat();
   }

@@ -28,7 +28,7 @@ export type FromThread =
   /** All its actors have started. */
   | { type: 'ready' }
   | { type: 'message'; payload: unknown }
-  /** Its own supervisor's tree, as data; sent on change, at most a few times a second. */
+  /** Its own supervisor's tree, as data; sent at every tree event. */
   | { type: 'tree'; tree: unknown }
   /** The last word before the task settles. */
   | { type: 'exit'; reason: ExitReason };

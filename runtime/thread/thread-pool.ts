@@ -4,8 +4,9 @@
  * Not a job queue: `run` settles only when the thread's work has ended for good. Piscina keeps threads warm and
  * replaces dead ones; what runs on them, and what happens after a death, is the slots' and their supervisor's affair.
  *
- * Invariants: a `run` that failed settles after its thread is gone; one thread's death never touches another's task. A worker that fails while it boots poisons piscina's pool for ever, so that pool takes nothing new, its
- * running tasks go on to their ends, and the next `run` has a fresh one.
+ * Invariants: a `run` that failed settles after its thread is gone; one thread's death never touches another's task. A
+ * worker that fails while it boots poisons piscina's pool for ever, so that pool takes nothing new, its running tasks go
+ * on to their ends, and the next `run` has a fresh one.
  */
 import { Piscina } from 'piscina';
 import type { Transferable, Worker } from 'node:worker_threads';

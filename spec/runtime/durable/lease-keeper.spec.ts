@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import type { LeaseKeeper, LeaseKeeperOptions } from '../../../runtime/durable/lease-keeper.ts';
-import { createLeaseKeeper, sharedNowMs } from '../../../runtime/durable/lease-keeper.ts';
+import { createLeaseKeeper } from '../../../runtime/durable/lease-keeper.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
 import { storeAway } from '../../../runtime/durable/store-errors.ts';
 import { commitOf, GROUP, ManualClock, rejectionOf } from './store-under-test.ts';
@@ -23,7 +23,10 @@ describe('LeaseKeeper', () => {
   });
   afterEach(() => Promise.all(keepers.map((keeper) => keeper.stop())));
 
-  const open = (nonce: string, options: Partial<LeaseKeeperOptions> = {}) => {
+  const open = (
+    nonce: string,
+    scale: Pick<LeaseKeeperOptions, 'hrtimeMs'> = { hrtimeMs: () => clock.monotonicMs() },
+  ) => {
     const events: string[] = [];
     const keeper = createLeaseKeeper({
       store: {
@@ -35,10 +38,9 @@ describe('LeaseKeeper', () => {
       nonce,
       ttlMs: TTL_MS,
       clock,
-      hrtimeMs: () => clock.monotonicMs(),
+      ...scale,
       onHeld: ({ partition, token }) => events.push(`held ${partition} ${token.epoch}`),
       onLost: (partition, loss) => events.push(`lost ${partition} ${loss}`),
-      ...options,
     });
     keepers.push(keeper);
     return { keeper, events };
@@ -132,8 +134,12 @@ describe('LeaseKeeper', () => {
     expect(await store.acquire(0, GROUP, 'b', 1_000)).to.deep.equal({ epoch: 2 });
   });
 
-  it('measures on a scale that other threads share', () => {
-    const now = Number(process.hrtime.bigint()) / 1e6;
-    expect(sharedNowMs()).to.be.closeTo(now, 50);
+  it('measures on a scale that other threads share', async () => {
+    const { keeper } = open('a', {});
+    const readMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+    const beforeMs = readMs();
+    await keeper.want([0]);
+    const heldMs = (keeper.held()[0]?.validUntilMs ?? 0) - TTL_MS * 0.98;
+    expect(heldMs).to.be.within(beforeMs, readMs());
   });
 });
