@@ -7,6 +7,8 @@ import { CodedError } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 
 const KEPT_MAX = 1_000;
+/** Of all kept alerts as JSON: a thousand large ones would fill the memory. */
+export const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 const PAGE_MAX = 200;
 
 export interface RecentAlert {
@@ -15,15 +17,30 @@ export interface RecentAlert {
   alert: Record<string, unknown>;
 }
 
+export interface RecentAlertPage {
+  /** Oldest first. */
+  alerts: RecentAlert[];
+  /** What to ask with the next time. */
+  next: number;
+  /** How many came after the number asked with, and are gone: the ring was full. */
+  missed: number;
+}
+
 export class RecentAlertRing {
   readonly #clock: Clock;
-  #kept: RecentAlert[] = [];
+  /** Oldest first; `bytes` is its length as JSON. */
+  #kept: { recent: RecentAlert; bytes: number }[] = [];
+  #keptBytes = 0;
+  /** The number before the first one given. */
+  readonly #began: number;
+  /** The number of the last one. */
   #n: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     // Begins at the time, so that numbers go on rising over a restart and whoever follows them misses nothing.
-    this.#n = Math.floor(clock.wallMs());
+    this.#began = Math.floor(clock.wallMs());
+    this.#n = this.#began;
   }
 
   /** Takes one object, or several under `events`, as the Moogsoft webhook does. Throws `E_BODY_INVALID`. */
@@ -36,19 +53,40 @@ export class RecentAlertRing {
     }
     for (const alert of alerts) {
       this.#n += 1;
+      const bytes = Buffer.byteLength(JSON.stringify(alert));
+      const received_at = new Date(this.#clock.wallMs()).toISOString();
       this.#kept.push({
-        n: this.#n,
-        received_at: new Date(this.#clock.wallMs()).toISOString(),
-        alert: alert as Record<string, unknown>,
+        recent: { n: this.#n, received_at, alert: alert as Record<string, unknown> },
+        bytes,
       });
+      this.#keptBytes += bytes;
     }
-    if (this.#kept.length > KEPT_MAX) this.#kept = this.#kept.slice(-KEPT_MAX);
+    this.#bound();
   }
 
-  /** Alerts after the given number, oldest first; `next` is what to ask with the next time. */
-  after(n: number): { alerts: RecentAlert[]; next: number } {
-    const alerts = this.#kept.filter((recent) => recent.n > n).slice(0, PAGE_MAX);
-    return { alerts, next: alerts.at(-1)?.n ?? Math.max(n, 0) };
+  /** Alerts after the given number; any number will do to begin with, 0 for all. */
+  after(n: number): RecentAlertPage {
+    // A number from before a restart, when the clock was ahead: all there is here is new to whoever asks with it.
+    const from = n > this.#n ? this.#began : Math.max(n, this.#began);
+    const alerts = this.#kept
+      .map(({ recent }) => recent)
+      .filter((recent) => recent.n > from)
+      .slice(0, PAGE_MAX);
+    const [first] = alerts;
+    return {
+      alerts,
+      next: alerts.at(-1)?.n ?? this.#n,
+      missed: first === undefined ? 0 : first.n - from - 1,
+    };
+  }
+
+  #bound(): void {
+    let gone = 0;
+    while (this.#kept.length - gone > KEPT_MAX || this.#keptBytes > KEPT_BYTES_MAX) {
+      this.#keptBytes -= this.#kept[gone]?.bytes ?? 0;
+      gone += 1;
+    }
+    if (gone > 0) this.#kept = this.#kept.slice(gone);
   }
 }
 

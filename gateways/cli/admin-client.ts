@@ -34,6 +34,8 @@ export interface TreeNode {
   restarts?: number;
   /** RFC 3339. */
   since?: string;
+  /** Latest exits, oldest first. */
+  exits?: { reason: string }[];
   pid?: number;
   children?: TreeNode[];
 }
@@ -53,6 +55,8 @@ export interface NodeStatus {
 export interface RecentAlerts {
   alerts: { n: number; received_at: string; alert: Record<string, unknown> }[];
   next: number;
+  /** Alerts between the number asked with and these that the node keeps no longer. */
+  missed?: number;
 }
 
 export interface AppliedRules {

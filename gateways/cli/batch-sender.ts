@@ -50,6 +50,8 @@ const REPLY_TIMEOUT_MS = 60_000;
 const PATH = '/api/v2/ingest';
 const LATER_CODES = new Set(['E_UNREACHABLE', 'E_CONNECTION_BROKEN', 'E_REPLY_LATE']);
 const LATER_STATUS = new Set([408, 425, 429]);
+/** Refused before the body was looked at. After any other "later", also a proxy's, part of it may be stored. */
+const CERTAINLY_NOT_STORED_CODES = new Set(['E_REQUESTS_FULL', 'E_BYTES_FULL', 'E_KEY_ROTATED']);
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
@@ -68,7 +70,7 @@ export class BatchSender {
    */
   async send(batch: Batch, key: string, tell: (outcome: BatchOutcome) => void): Promise<void> {
     const { http, signal, hardSignal, clock } = this.#options;
-    // An attempt was carried out and its answer never came.
+    // An attempt may have been carried out, wholly or in part, and no answer says so.
     let isUncertain = false;
     const giveUp = (): void => {
       if (isUncertain) tell(unanswered(batch));
@@ -98,6 +100,7 @@ export class BatchSender {
       }
       if (reply.status >= 500 || LATER_STATUS.has(reply.status)) {
         const problem = problemOf(reply);
+        if (!CERTAINLY_NOT_STORED_CODES.has(problem.code)) isUncertain = true;
         if (this.#isPatienceOver(problem)) {
           giveUp();
           throw problem;

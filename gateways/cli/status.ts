@@ -20,7 +20,7 @@ export interface StatusOptions extends AdminOptions {
 const COLUMNS_DEFAULT = 100;
 const LABEL_COLUMNS = 11;
 const RATE_WINDOW_MS = 500;
-const HEALTHY_STATES = new Set(['running', 'ready', 'waiting']);
+const HEALTHY_STATES = new Set(['running', 'ready']);
 
 export async function status(context: CliContext, options: StatusOptions): Promise<number> {
   const admin = connectAdmin(context, options);
@@ -173,9 +173,19 @@ function treeLines(root: TreeNode, options: StatusViewOptions): string[] {
       ),
       width,
     ).trimEnd();
-    lines.push(HEALTHY_STATES.has(state) ? text : paint.yellow(text));
+    if (HEALTHY_STATES.has(state)) {
+      lines.push(text);
+      continue;
+    }
+    lines.push(paint.yellow(text));
+    const reason = node.exits?.at(-1)?.reason;
+    if (reason !== undefined) lines.push(paint.yellow(cut(`${marginOf(name)}  ${printable(reason)}`, width)));
   }
   return lines;
+}
+
+function marginOf(name: string): string {
+  return ' '.repeat(name.length - name.trimStart().length);
 }
 
 function partitionLines(ledger: Ledger, width: number, paint: Palette): string[] {

@@ -36,6 +36,8 @@ const TLS_CODE =
 /** The driver's errors without a code. */
 const AWAY_TEXT =
   /terminated|timeout|not queryable|lost connection|not usable|connection (error|ended|closed)/i;
+/** A quota or a limit on the size of files has no SQLSTATE of its own: PostgreSQL calls it an internal error. */
+const NO_ROOM_TEXT = /(No space left on device|Disk quota exceeded|File too large)$/i;
 const TLS_TEXT = /does not support SSL/i;
 const CLOSED_TEXT = /pool of the database object has been destroyed|after calling end on the pool/i;
 
@@ -60,7 +62,8 @@ export function databaseError(thrown: unknown, what: string, password: string): 
       mend: 'Check user, password, database, rights and sslmode of the database URL.',
     });
   }
-  const isAway = startsWithAny(state, PASSING_STATES) || AWAY_SYSTEM_CODES.has(state);
+  const isAway =
+    startsWithAny(state, PASSING_STATES) || AWAY_SYSTEM_CODES.has(state) || NO_ROOM_TEXT.test(text);
   if (isAway || (state === 'E_UNKNOWN' && AWAY_TEXT.test(text))) {
     return new CodedError('E_DATABASE_AWAY', `PostgreSQL is away (${what}): ${text}`, {
       kind: 'transient',

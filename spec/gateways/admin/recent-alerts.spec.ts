@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { RecentAlertRing } from '../../../gateways/admin/recent-alerts.ts';
+import { KEPT_BYTES_MAX, RecentAlertRing } from '../../../gateways/admin/recent-alerts.ts';
 import { thrownBy } from '../../support/rejection.ts';
 import { ManualClock } from '../http/manual-clock.ts';
 
@@ -53,6 +53,39 @@ describe('RecentAlertRing', () => {
     ring = new RecentAlertRing(clock);
     take({ id: 'after' });
     expect(idsAfter(next)).to.deep.equal(['after']);
+  });
+
+  it('begins where nothing was taken yet, and goes on from there', () => {
+    const { next } = ring.after(0);
+    take({ id: 1 });
+    expect(ring.after(next)).to.deep.include({ next: next + 1, missed: 0 });
+    expect(idsAfter(next)).to.deep.equal([1]);
+  });
+
+  it('says how many it has forgotten since it was asked', () => {
+    const { next } = ring.after(0);
+    take({ events: Array.from({ length: 1_250 }, (_, id) => ({ id })) });
+    expect(ring.after(0).missed).to.equal(250);
+    expect(ring.after(next).missed).to.equal(250);
+    expect(ring.after(next + 100).missed).to.equal(150);
+    expect(ring.after(next + 400).missed).to.equal(0);
+  });
+
+  it('gives all it has to whoever asks with the number of an earlier one that was ahead', () => {
+    const ahead = ring.after(0).next + 1_000_000;
+    take({ id: 1 });
+    const { alerts, next } = ring.after(ahead);
+    expect(alerts.map(({ alert }) => alert.id)).to.deep.equal([1]);
+    expect(next).to.be.lessThan(ahead);
+  });
+
+  it('keeps no more bytes than its bound, the latest ones', () => {
+    const text = 'x'.repeat(1024 * 1024);
+    for (let id = 0; id < 40; id++) take({ id, text });
+    const { alerts, missed } = ring.after(0);
+    expect(alerts.at(-1)?.alert.id).to.equal(39);
+    expect(alerts.length + missed).to.equal(40);
+    expect(Buffer.byteLength(JSON.stringify(alerts))).to.be.within(KEPT_BYTES_MAX / 2, KEPT_BYTES_MAX * 1.1);
   });
 
   for (const body of [

@@ -1,14 +1,16 @@
 /**
  * A node as its clients see it: the ingest port and the admin API on one port, with the replies of the contract.
  *
- * It takes bodies apart with the product's own splitter and decoder, keeps every record of every acknowledged request,
- * and can be told to misbehave per request.
+ * It takes bodies apart with the product's own splitter and decoder, keeps every record of every acknowledged request
+ * and alerts in the product's own sink, and can be told to misbehave per request.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeRecord } from '../../../actors/ingest/decode-record.ts';
 import { splitRecords } from '../../../actors/ingest/split-records.ts';
+import { RecentAlertRing } from '../../../gateways/admin/recent-alerts.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 
 /** How one request to the ingest port ends. `lose-reply` stores the events and breaks the connection. */
 export type Manner =
@@ -40,7 +42,8 @@ export class ContractServer {
   appliedDocuments: unknown[] = [];
   rules: Record<string, unknown> = { rules: [] };
   status: Record<string, unknown> = { ready: true };
-  alerts: Record<string, unknown>[] = [];
+  #sink = new RecentAlertRing(systemClock);
+  #alerts = 0;
   rejected = 0;
   /** Most ingest requests that were open at once. */
   openMax = 0;
@@ -64,6 +67,17 @@ export class ContractServer {
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** An alert arrives at the local sink. */
+  deliver(alert: Record<string, unknown>): void {
+    this.#sink.take(Buffer.from(JSON.stringify(alert)));
+    this.#alerts += 1;
+  }
+
+  /** The sink forgets what it has, as when the admin process is replaced. */
+  restartSink(): void {
+    this.#sink = new RecentAlertRing(systemClock);
   }
 
   async close(): Promise<void> {
@@ -184,7 +198,7 @@ export class ContractServer {
     return {
       accepted,
       replayed: 0,
-      terminal: { forwarded: this.alerts.length, unmatched: accepted - inFlight - this.alerts.length },
+      terminal: { forwarded: this.#alerts, unmatched: accepted - inFlight - this.#alerts },
       in_flight: inFlight,
       rejected: this.rejected,
       balanced: true,
@@ -195,11 +209,7 @@ export class ContractServer {
 
   #recent(response: ServerResponse, path: string): void {
     const after = Number(new URLSearchParams(path.split('?')[1]).get('after'));
-    const alerts = this.alerts
-      .map((alert, index) => ({ n: index + 1, received_at: '2026-11-21T12:00:01.000Z', alert }))
-      .filter(({ n }) => n > after)
-      .slice(0, 3);
-    json(response, 200, { alerts, next: alerts.at(-1)?.n ?? after });
+    json(response, 200, this.#sink.after(after));
   }
 }
 

@@ -142,10 +142,10 @@ describe('mutt demo', () => {
   });
 
   it('shows alerts as they arrive, none of before, on a terminal it leaves as it was', async () => {
-    server.alerts = [{ source: 'old-host', severity: 5, description: 'of yesterday' }];
+    server.deliver({ source: 'old-host', severity: 5, description: 'of yesterday' });
     setTimeout(() => {
       for (let n = 0; n < 5; n++) {
-        server.alerts.push({
+        server.deliver({
           source: `new-host-${n}`,
           severity: 4,
           description: 'of now',
@@ -158,6 +158,16 @@ describe('mutt demo', () => {
     expect(cli.out).to.contain('new-host-4').and.to.contain('\u001b[31m').and.not.contain('old-host');
     expect(cli.out).to.match(/alerts out +5 /);
     expect(cli.out.lastIndexOf('\u001b[?25h')).to.be.greaterThan(cli.out.lastIndexOf('\u001b[?25l'));
+  });
+
+  it('counts the alerts of a sink that was empty before, and of one that starts anew', async () => {
+    setTimeout(() => server.deliver({ source: 'first-host', description: 'of now' }), 200);
+    setTimeout(() => {
+      server.restartSink();
+      server.deliver({ source: 'second-host', description: 'of now' });
+    }, 900);
+    expect(await cli.run('demo', '--duration', '1.8', '--rate', '100')).to.equal(0);
+    expect(cli.out).to.match(/alerts 2 [^\n]*\nThe same network again/);
   });
 
   it('ends clean on Ctrl-C while the node says later, and counts only what was taken', async () => {

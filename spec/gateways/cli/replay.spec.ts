@@ -168,6 +168,16 @@ describe('mutt replay', () => {
     });
   });
 
+  it('counts as unanswered what a server said "later" to for ever: a part of it may be stored', async () => {
+    server.manner = (index) => (index < 2 ? 'take' : 'later');
+    const path = cli.file('a.log', lines(30).join('\n'));
+    const code = await cli.run('replay', path, '--batch', '10', '--connections', '1', '--timeout', '0.3');
+    expect(code).to.equal(3);
+    expect(cli.out)
+      .to.match(/accepted +20\n/)
+      .and.to.match(/unanswered +10 /);
+  });
+
   it('names events that do not reach a terminal state in time', async () => {
     server.stuck = 3;
     const code = await cli.run('replay', cli.file('a.log', lines(10).join('\n')), '--timeout', '0.5');

@@ -47,6 +47,18 @@ describe('openConnection', function () {
     expect(await database.connection.rows('read_config_version')).to.deep.equal([{ snapshot_version: 0 }]);
   });
 
+  for (const reason of ['No space left on device', 'Disk quota exceeded', 'File too large']) {
+    it(`takes it for away when a file cannot grow: ${reason}`, async () => {
+      const failing = database.connection.transaction((transaction) =>
+        transaction.script(
+          `DO $$ BEGIN RAISE EXCEPTION 'could not extend file "base/5/1": ${reason}' USING ERRCODE = 'XX000'; END $$`,
+          'grow',
+        ),
+      );
+      expect(await rejectionOf(failing)).to.include(AWAY);
+    });
+  }
+
   it('rolls back what a rejected transaction did, and passes its error on', async () => {
     const error = await rejectionOf(
       database.connection.transaction(async (transaction) => {
