@@ -28,6 +28,7 @@ import type { IngestThreadParams, LostMessage } from '../threads/ingest-thread.t
 import type { StoreParams } from '../threads/store.ts';
 import { RESTART_BACKOFF, THREAD_INTENSITY } from '../restart-policy.ts';
 import { IngestThreads } from './ingest-threads.ts';
+import { reconcileEach } from './reconcile-each.ts';
 import type { FromIngestThread } from './ingest-threads.ts';
 
 export interface GatewayParams extends StoreParams {
@@ -70,10 +71,8 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
   });
   for (const [partition, accepted] of params.witnessed) witness.note(partition, accepted);
   const opened = await openStore(params, `mutt-${host.slotId}`);
-  const reconcile = async (): Promise<void> => {
-    const ranges = await witness.reconcile(opened.store, allPartitions);
-    if (ranges.length > 0) post({ type: 'lost', ranges });
-  };
+  const reconcile = (): Promise<void> =>
+    reconcileEach(witness, opened.store, allPartitions, (ranges) => post({ type: 'lost', ranges }));
   await reconcile();
 
   const shared = new SharedArrayBuffer(params.partitions * Float64Array.BYTES_PER_ELEMENT);
@@ -137,11 +136,15 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     log,
   });
   server.start(params.port, params.host);
+  let isStopping = false;
   // Without its threads the gateway can only refuse: a new process is the better remedy.
-  void supervisor.exited.then(() => process.exit(1));
+  void supervisor.exited.then(() => {
+    if (!isStopping) process.exit(1);
+  });
 
   return {
     stop: async (deadlineMs) => {
+      isStopping = true;
       await server.drain(deadlineMs * DRAIN_SHARE);
       await supervisor.stop(deadlineMs * DRAIN_SHARE);
       server.close();
