@@ -10,8 +10,10 @@ import type { Log } from '../runtime/telemetry/log.ts';
 /** PostgreSQL's part. */
 export interface AcknowledgementStore {
   report(reports: readonly { partition: number; sequence: number; reportedAtMs: number }[]): Promise<void>;
-  recordLosses(losses: readonly (LostRange & { detectedAtMs: number })[]): Promise<void>;
+  recordLosses(losses: readonly Loss[]): Promise<void>;
 }
+
+type Loss = LostRange & { detectedAtMs: number };
 
 const REPORT_EVERY_MS = 2_000;
 const RETRY_MS = 2_000;
@@ -20,7 +22,10 @@ export class Acknowledgements {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #highest = new Map<number, number>();
-  readonly #stopping = new AbortController();
+  /** Bounded by how often a store can come back older. */
+  #unrecorded: Loss[] = [];
+  #recording: Promise<void> | undefined;
+  #stopping = new AbortController();
   #store: AcknowledgementStore | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -40,38 +45,56 @@ export class Acknowledgements {
     }
   }
 
-  /** From now on `store` is the second memory. */
+  /** From now on `store` is the second memory, until `stop`; another one may follow. */
   keepIn(store: AcknowledgementStore): void {
+    clearInterval(this.#timer);
     this.#store = store;
+    this.#stopping = new AbortController();
     this.#timer = setInterval(() => void this.#report(), REPORT_EVERY_MS);
+    this.#record();
   }
 
-  /** The store came back older than it was. A loss is never forgotten: it is tried until PostgreSQL has it. */
+  /** The store came back older than it was. A loss is tried until PostgreSQL has it, over restarts of the ground too. */
   lost(ranges: readonly LostRange[]): void {
     const detectedAtMs = this.#clock.wallMs();
     const losses = ranges.map(({ partition, from, to }) => ({ partition, from, to, detectedAtMs }));
     this.#log.error({ losses }, 'Redis came back older than it was: acknowledged events are gone');
-    void this.#record(losses);
+    this.#unrecorded.push(...losses);
+    this.#record();
   }
 
-  /** Reports a last time. */
+  /** Reports a last time. What could not be recorded waits for the next `keepIn`. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#stopping.abort();
+    await this.#recording;
     await this.#report();
+    this.#store = undefined;
   }
 
-  async #record(losses: readonly (LostRange & { detectedAtMs: number })[]): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
+  /** One at a time: whoever records takes what has come meanwhile along. */
+  #record(): void {
+    this.#recording ??= this.#recordAll().finally(() => {
+      this.#recording = undefined;
+      // What came after the last look.
+      if (this.#mayRecord) this.#record();
+    });
+  }
+
+  get #mayRecord(): boolean {
+    return this.#unrecorded.length > 0 && this.#store !== undefined && !this.#stopping.signal.aborted;
+  }
+
+  async #recordAll(): Promise<void> {
+    while (this.#mayRecord) {
+      const losses = [...this.#unrecorded];
       try {
-        if (this.#store !== undefined) {
-          await this.#store.recordLosses(losses);
-          return;
-        }
+        await this.#store?.recordLosses(losses);
+        this.#unrecorded = this.#unrecorded.slice(losses.length);
       } catch {
         // PostgreSQL is away: the loss is in the log, and is tried again.
+        await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
       }
-      await sleep(this.#clock, RETRY_MS, this.#stopping.signal);
     }
   }
 

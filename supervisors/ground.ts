@@ -51,6 +51,7 @@ export interface Ground {
   witnessed: [partition: number, accepted: number][];
   /** Whether Redis has answered lately. */
   isStoreThere(): boolean;
+  /** Never rejects. Safe to call twice. */
   close(): Promise<void>;
 }
 
@@ -77,8 +78,16 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
     log,
   );
   const closers: (() => Promise<void>)[] = [() => database.close()];
-  const close = async (): Promise<void> => {
-    for (const closeOne of closers.reverse()) await closeOne();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      for (const closeOne of closers.reverse()) {
+        await closeOne().catch((thrown: unknown) => {
+          log.warn({ code: codeOf(thrown), message: messageOf(thrown) }, 'a connection could not be closed');
+        });
+      }
+    })();
+    return closing;
   };
   try {
     await prepareDatabase(database, options);
@@ -223,10 +232,13 @@ async function checkStore(
           isSafe = await assertStoreIsSafe(connection, safety).then(
             () => true,
             (thrown: unknown) => {
-              log.error(
-                { code: codeOf(thrown), message: messageOf(thrown) },
-                'Redis is no longer safe to use',
-              );
+              // Once, not at every look until it is mended.
+              if (isSafe) {
+                log.error(
+                  { code: codeOf(thrown), message: messageOf(thrown) },
+                  'Redis is no longer safe to use',
+                );
+              }
               return false;
             },
           );
