@@ -13,6 +13,7 @@ import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readStoreSettings, assertStoreIsSafe } from '../runtime/durable/store-safety.ts';
+import type { StoreSafetyOptions } from '../runtime/durable/store-safety.ts';
 import type { DurableStore } from '../runtime/durable/durable-store.ts';
 import { CodedError, codeOf, kindOf, messageOf } from '../runtime/errors.ts';
 import type { Vitals } from '../runtime/shared/vitals.ts';
@@ -47,6 +48,8 @@ export interface Ground {
   witness: PostgresWitnessStore;
   leases: Record<LeasedRole, PartitionLeases>;
   bounds: MailboxBounds;
+  /** What Redis must be for an acknowledgement to be true. */
+  safety: StoreSafetyOptions;
   /** What PostgreSQL remembers of acknowledged sequences. */
   witnessed: [partition: number, accepted: number][];
   /** Whether Redis has answered lately. */
@@ -93,7 +96,7 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
     await prepareDatabase(database, options);
     const monthsTimer = setInterval(() => void keepMonths(options), MONTHS_EVERY_MS);
     closers.push(async () => clearInterval(monthsTimer));
-    const { bounds, stopWatching, isThere } = await checkStore(options);
+    const { bounds, safety, stopWatching, isThere } = await checkStore(options);
     closers.push(async () => stopWatching());
     const opened = await openStore(
       { redisUrl: options.redisUrl, keyPrefix: config.keyPrefix },
@@ -129,6 +132,7 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
       witness,
       leases,
       bounds,
+      safety,
       witnessed,
       isStoreThere: isThere,
       close,
@@ -193,10 +197,13 @@ async function withPatience<T>(
   }
 }
 
-/** Refuses a Redis that could lose what was acknowledged, now and after every reconnect. */
-async function checkStore(
-  options: GroundOptions,
-): Promise<{ bounds: MailboxBounds; stopWatching: () => void; isThere: () => boolean }> {
+/** Refuses a Redis that could lose what was acknowledged; after a reconnect the node is not ready with one. */
+async function checkStore(options: GroundOptions): Promise<{
+  bounds: MailboxBounds;
+  safety: StoreSafetyOptions;
+  stopWatching: () => void;
+  isThere: () => boolean;
+}> {
   const { config, log } = options;
   const connection = connectRedis({ url: options.redisUrl, name: 'mutt-watch' });
   try {
@@ -211,7 +218,7 @@ async function checkStore(
       partitions: config.partitions,
       destinations: DESTINATIONS_PLANNED,
     });
-    const safety = {
+    const safety: StoreSafetyOptions = {
       ackLevel: config.ackLevel,
       boundsBytes: bounds.bytesTotal,
       isUnreadableConfigAccepted: config.trustRedis,
@@ -250,6 +257,7 @@ async function checkStore(
     }, PING_EVERY_MS);
     return {
       bounds,
+      safety,
       stopWatching: () => {
         clearInterval(timer);
         connection.disconnect();

@@ -33,11 +33,12 @@ import type {
 import { STRIKES_KEPT } from './durable-store.ts';
 import { lanesIn, readLedger, setsIn } from './ledger.ts';
 import { createLaneReader } from './lane-reader.ts';
+import { checkReconnects } from './reconnect-check.ts';
 import { inTime } from './reply-deadline.ts';
 import type { ScriptCall } from './script-loader.ts';
 import { runScripts } from './script-loader.ts';
 import { appendCall, appendResult, commitResult, pairs, renewResult, text } from './script-wire.ts';
-import { generationChanged, storeAway, storeError, storeTimeout } from './store-errors.ts';
+import { generationChanged, storeAway, storeError, storeTimeout, storeUntrusted } from './store-errors.ts';
 import {
   checkAppend,
   checkCommit,
@@ -70,6 +71,11 @@ export interface RedisStoreOptions {
   /** A server that does not answer for so long is treated as away, and the connection is made anew. */
   replyTimeoutMs?: number;
   writerTtlMs?: number;
+  /**
+   * Asked after every reconnect: resolves when the server may be trusted. Until then appends are refused, since their
+   * acknowledgement could be a lie. What is stored already is handled in any case.
+   */
+  recheck?: (connection: Redis) => Promise<void>;
 }
 
 export const REPLY_TIMEOUT_MS = 5_000;
@@ -93,6 +99,10 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
   // A rejected command tells its own story; without a listener ioredis would print to the console.
   const ignore = (): void => {};
   connection.on('close', loseGeneration).on('error', ignore);
+
+  const { recheck } = options;
+  const reconnects =
+    recheck === undefined ? undefined : checkReconnects(connection, () => recheck(connection), clock);
 
   const keyOf = (partition: number, name: string): string => `${prefix}:{${partition}}:${name}`;
   const reader = createLaneReader({
@@ -151,6 +161,9 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
     },
 
     async append(requests) {
+      if (reconnects?.isTrusted === false) {
+        return requests.map(() => ({ status: 'error', error: storeUntrusted() }));
+      }
       const results: (AppendResult | undefined)[] = requests.map(refusal);
       const sent = [...requests.keys()].filter((index) => results[index] === undefined);
       if (sent.length > 0) {
@@ -324,6 +337,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
 
     async close() {
       isClosed = true;
+      reconnects?.stop();
       connection.off('close', loseGeneration);
       reader.close();
     },

@@ -70,6 +70,15 @@ export function storeTimeout(waitedMs: number): CodedError {
   });
 }
 
+/** The connection is new, and the server behind it has not passed its check. */
+export function storeUntrusted(): CodedError {
+  return new CodedError('E_STORE_UNTRUSTED', 'the store has not been found safe since it was away', {
+    kind: 'transient',
+    details: { stored: 'no' },
+    mend: 'If this lasts, the log says which of its settings is unsafe.',
+  });
+}
+
 /** The store's connection was lost since the inputs were read. */
 export function generationChanged(): CodedError {
   return new CodedError('E_STORE_GENERATION', 'the store was away since these entries were read', {

@@ -12,6 +12,7 @@ import { KeyRing } from '../../gateways/http/key-ring.ts';
 import type { KeyRecord } from '../../gateways/http/key-ring.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Bounds } from '../../runtime/durable/durable-store.ts';
+import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { openWitness } from '../../runtime/durable/witness.ts';
 import type { LostRange, Witness } from '../../runtime/durable/witness.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
@@ -38,6 +39,7 @@ export interface GatewayParams extends StoreParams {
   threads: number;
   partitions: number;
   bounds: Bounds;
+  safety: StoreSafetyOptions;
   keys: KeyRecord[];
   pepper: string;
   witnessFile: string;
@@ -92,6 +94,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
         keyPrefix: params.keyPrefix,
         partitions: params.partitions,
         bounds: params.bounds,
+        safety: params.safety,
         witnessed: shared,
       }),
       counterLayout: INGEST_COUNTERS.layout,

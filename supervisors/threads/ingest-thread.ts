@@ -13,6 +13,7 @@ import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createWriter } from '../../runtime/durable/writer.ts';
 import type { Bounds } from '../../runtime/durable/durable-store.ts';
+import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads.ts';
@@ -24,6 +25,8 @@ export interface IngestThreadParams extends StoreParams {
   databaseUrl: string;
   partitions: number;
   bounds: Bounds;
+  /** What the store must be for an acknowledgement to be true. */
+  safety: StoreSafetyOptions;
   /** One float per partition: the highest number acknowledged by any thread of this gateway. */
   witnessed: SharedArrayBuffer;
 }
@@ -42,7 +45,7 @@ export interface LostMessage {
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as IngestThreadParams;
-  const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`);
+  const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`, params.safety);
   const database = openConnection({
     url: params.databaseUrl,
     connectionsMax: 1,

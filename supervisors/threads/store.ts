@@ -4,6 +4,8 @@
 import { connectRedis, whenReady } from '../../gateways/redis/connection.ts';
 import { createRedisStore } from '../../runtime/durable/redis-store.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
+import { assertStoreIsSafe } from '../../runtime/durable/store-safety.ts';
+import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 
 export interface StoreParams {
   redisUrl: string;
@@ -17,11 +19,19 @@ export interface OpenStore {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Waits for the connection once; later losses mend themselves. `name` is what the server's client list shows. */
-export async function openStore(params: StoreParams, name: string): Promise<OpenStore> {
+/**
+ * Waits for the connection once; later losses mend themselves. `name` is what the server's client list shows. With
+ * `safety`, for those who acknowledge, a server that is unsafe is refused now, and after a reconnect takes no append.
+ */
+export async function openStore(
+  params: StoreParams,
+  name: string,
+  safety?: StoreSafetyOptions,
+): Promise<OpenStore> {
   const connection = connectRedis({ url: params.redisUrl, name });
   try {
     await whenReady(connection, CONNECT_TIMEOUT_MS);
+    if (safety !== undefined) await assertStoreIsSafe(connection, safety);
   } catch (thrown) {
     connection.disconnect();
     throw thrown;
@@ -30,6 +40,7 @@ export async function openStore(params: StoreParams, name: string): Promise<Open
     connection,
     connectReader: () => connectRedis({ url: params.redisUrl, name: `${name}-reader` }),
     prefix: params.keyPrefix,
+    ...(safety === undefined ? {} : { recheck: (again) => assertStoreIsSafe(again, safety) }),
   });
   return {
     store,

@@ -41,6 +41,7 @@ describe('the gateway process', function () {
       threads: 1,
       partitions: 2,
       bounds: WIDE,
+      safety: { boundsBytes: 1 },
       keys: [
         {
           name: 'relay',
