@@ -25,8 +25,9 @@ export function tryLock(path, depth = 0) {
     nonce: randomBytes(8).toString('hex'),
   });
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(draft, mine, { mode: 0o600 });
   try {
+    // Inside, so that a full disk leaves no empty draft behind.
+    writeFileSync(draft, mine, { mode: 0o600 });
     for (;;) {
       // A link either makes the whole file appear or fails: nobody ever reads half a lock.
       try {

@@ -28,7 +28,7 @@ export interface WitnessOptions {
   writeEveryMs?: number;
   /** Told what the file was told, after it: a second memory on another machine. */
   onWritten?: (highest: ReadonlyMap<number, number>) => void;
-  /** The file could not be written; it is tried again at the next change. */
+  /** The file could not be written; it is tried again until it can. */
   onTrouble?: (error: CodedError) => void;
 }
 
@@ -47,6 +47,8 @@ export interface Witness {
 }
 
 export const WRITE_EVERY_MS = 200;
+/** After a failure: a disk that is full stays so for a while. */
+const RETRY_MS = 2_000;
 
 const FORMAT = 1;
 
@@ -82,7 +84,14 @@ export async function openWitness(options: WitnessOptions): Promise<Witness> {
           cause: thrown,
         }),
       );
+      schedule(RETRY_MS);
     }
+  }
+
+  /** Nothing while a write is due already. */
+  function schedule(delayMs: number): void {
+    if (cancel !== undefined || isStopped) return;
+    cancel = clock.after(delayMs, () => void flush(), { ref: false });
   }
 
   function flush(): Promise<void> {
@@ -96,9 +105,7 @@ export async function openWitness(options: WitnessOptions): Promise<Witness> {
     if (accepted <= (highest.get(partition) ?? 0)) return;
     highest.set(partition, accepted);
     isDirty = true;
-    if (cancel === undefined && !isStopped) {
-      cancel = clock.after(writeEveryMs, () => void flush(), { ref: false });
-    }
+    schedule(writeEveryMs);
   }
 
   return {

@@ -20,7 +20,19 @@ export interface LogOptions {
 /** Names of fields that may hold a credential; their values never reach a line. */
 const SECRET_FIELDS = ['password', 'secret', 'key', 'token', 'authorization', 'pepper', 'url'];
 
+/** Lines that wait for a full disk to have room: this much per thread or process, then the newest are dropped. */
+const WAITING_BYTES_MAX = 256 * 1024;
+
 export function openLog(options: LogOptions): Log {
+  const destination = pino.destination({
+    dest: options.file ?? 1,
+    sync: true,
+    append: true,
+    mkdir: false,
+    maxLength: WAITING_BYTES_MAX,
+  });
+  // Without a listener a full disk would end the process that logs. The next line tries again.
+  destination.on('error', () => {});
   return pino(
     {
       level: options.level,
@@ -32,6 +44,6 @@ export function openLog(options: LogOptions): Log {
         censor: '[redacted]',
       },
     },
-    pino.destination({ dest: options.file ?? 1, sync: true, append: true, mkdir: false }),
+    destination,
   );
 }

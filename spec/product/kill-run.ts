@@ -20,6 +20,10 @@ export interface KillRunOptions {
   /** Does the harm while the traffic runs, which it does until this resolves. */
   harm: (injector: FaultInjector, traffic: KnownTraffic) => Promise<FaultResult[]>;
   eventsPerSecond?: number;
+  /** More of the node's environment. */
+  env?: NodeJS.ProcessEnv;
+  /** Sees the node before it is started. */
+  prepare?: (node: NodeUnderTest) => void;
   /** Leaves the directory of a run that went wrong, to be looked at. */
   isBadKept?: boolean;
 }
@@ -60,9 +64,10 @@ const REFUSED_ONE_IN = 20;
 export async function killRun(options: KillRunOptions): Promise<KillRunRow> {
   const { seed } = options;
   const sink = await Sink.start();
-  const node = await NodeUnderTest.prepare({ MUTT_AUDIT_UNMATCHED: 'all' });
+  const node = await NodeUnderTest.prepare({ ...options.env, MUTT_AUDIT_UNMATCHED: 'all' });
   let isGood = false;
   try {
+    options.prepare?.(node);
     await node.start();
     await configure(node, sink);
     sink.judge = (body) => {

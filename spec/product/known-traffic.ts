@@ -31,11 +31,21 @@ interface Answer {
   answeredMs: number;
 }
 
+interface Reply {
+  status: number;
+  accepted?: number;
+  code?: string;
+  detail?: string;
+  retryAfterS?: string | undefined;
+}
+
 export class KnownTraffic {
   readonly answered = new Set<string>();
   readonly unanswered = new Set<string>();
   /** Replies by status; 0 is none at all. */
   readonly statuses = new Map<number, number>();
+  /** Every 503, by the code it names. */
+  readonly refusals = new Map<string, number>();
   /** What no reply should ever say. */
   readonly oddities: string[] = [];
   readonly #options: TrafficOptions;
@@ -83,6 +93,7 @@ export class KnownTraffic {
       if (reply.status !== 0 && reply.status !== 503 && !isAnswered) {
         this.oddities.push(`${reply.status} with ${reply.accepted} of ${ids.length} accepted`);
       }
+      if (reply.status === 503) this.#judgeRefusal(reply);
       for (const id of ids) (isAnswered ? this.answered : this.unanswered).add(id);
       if (isAnswered) this.#answers.push({ sentMs, answeredMs });
       else await sleep(PAUSE_AFTER_FAILURE_MS);
@@ -92,11 +103,18 @@ export class KnownTraffic {
     agent.destroy();
   }
 
+  /** A relay has to be told when to come back, and a person what is wrong and what to do. */
+  #judgeRefusal({ code = '', detail = '', retryAfterS }: Reply): void {
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+    const isClear = code.startsWith('E_') && detail.includes('try again') && Number(retryAfterS) >= 1;
+    if (!isClear) this.oddities.push(`503 with the code "${code}", Retry-After ${retryAfterS}: "${detail}"`);
+  }
+
   #nextId(): string {
     return `${this.#options.name}.${this.#n++}`;
   }
 
-  #post(agent: Agent, ids: string[]): Promise<{ status: number; accepted?: number }> {
+  #post(agent: Agent, ids: string[]): Promise<Reply> {
     const { url, key, random } = this.#options;
     const events = ids.map((id) => ({
       hostname: `kill-${Math.floor(random() * HOSTS)}`,
@@ -119,7 +137,13 @@ export class KnownTraffic {
           response.on('error', () => resolve({ status: 0 }));
           response.on('end', () => {
             if (!response.complete) resolve({ status: 0 });
-            else resolve({ status: response.statusCode ?? 0, ...acceptedIn(Buffer.concat(chunks)) });
+            else {
+              resolve({
+                ...fieldsIn(Buffer.concat(chunks)),
+                status: response.statusCode ?? 0,
+                retryAfterS: response.headers['retry-after'],
+              });
+            }
           });
         },
       );
@@ -134,10 +158,14 @@ export function idIn(raw: string): string | undefined {
   return /known id=([\w.-]+);/.exec(raw)?.[1];
 }
 
-function acceptedIn(body: Buffer): { accepted?: number } {
+function fieldsIn(body: Buffer): Omit<Reply, 'status'> {
   try {
-    const { accepted } = JSON.parse(body.toString('utf8')) as { accepted?: unknown };
-    return typeof accepted === 'number' ? { accepted } : {};
+    const { accepted, code, detail } = JSON.parse(body.toString('utf8')) as Record<string, unknown>;
+    return {
+      ...(typeof accepted === 'number' ? { accepted } : {}),
+      ...(typeof code === 'string' ? { code } : {}),
+      ...(typeof detail === 'string' ? { detail } : {}),
+    };
   } catch {
     return {};
   }

@@ -15,6 +15,8 @@ export interface TreeNode {
   status: string;
   epoch: number;
   restarts: number;
+  /** The latest ones, oldest first. */
+  exits?: { reason: string }[];
   pid?: number;
   children?: TreeNode[];
 }

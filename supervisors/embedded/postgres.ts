@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { CodedError } from '../../runtime/errors.ts';
 import { identityOf } from '../process-identity.mjs';
+import { NO_ROOM_TEXT, diskFull } from './disk-room.ts';
 import { findPostgres } from './find-postgres.ts';
 import type { PostgresPrograms } from './find-postgres.ts';
 import { lastLine, makeServerDirectory, secretIn, startPrivateServer, writeWhole } from './private-server.ts';
@@ -219,12 +220,7 @@ function explain(dir: string, output: string): CodedError {
       .filter((line) => /FATAL|PANIC|error:|could not|No space/.test(line))
       .join('\n') || output,
   );
-  if (/No space left on device/i.test(output)) {
-    return new CodedError('E_DISK_FULL', `the disk that holds ${dir} is full`, {
-      mend: 'Free some space and start again; nothing was lost.',
-      details,
-    });
-  }
+  if (NO_ROOM_TEXT.test(output)) return diskFull(dir, details);
   if (
     /PANIC|could not (open|read|locate) .*(file|checkpoint|directory)|not a valid data|invalid|corrupt/i.test(
       output,

@@ -31,6 +31,7 @@ import {
   isSameProcess,
   pidsWithEnvironment,
 } from '../process-identity.mjs';
+import { diskFull, isDiskFull, isNoRoom } from './disk-room.ts';
 import { closedAncestor } from './server-user.ts';
 import type { ServerUser } from './server-user.ts';
 
@@ -117,16 +118,29 @@ export function secretIn(dir: string, name: string): string {
 /** Writes a file so that it is seen whole or not at all. */
 export function writeWhole(path: string, content: string, mode: number): void {
   const draft = `${path}.${process.pid}.draft`;
-  writeFileSync(draft, content, { mode });
-  chmodSync(draft, mode);
-  renameSync(draft, path);
+  try {
+    writeFileSync(draft, content, { mode });
+    chmodSync(draft, mode);
+    renameSync(draft, path);
+  } catch (thrown) {
+    rmSync(draft, { force: true });
+    throw thrown;
+  }
 }
 
 /**
  * Starts the server, or adopts the one an earlier start left behind. Errors: E_ALREADY_RUNNING, E_PORT_IN_USE,
- * E_SERVER_START, E_SERVER_SILENT and what the plan explains.
+ * E_SERVER_START, E_SERVER_SILENT, E_DISK_FULL and what the plan explains.
  */
 export async function startPrivateServer(plan: ServerPlan): Promise<PrivateServer> {
+  try {
+    return await startLocked(plan);
+  } catch (thrown) {
+    throw isNoRoom(thrown) ? diskFull(plan.dir, { cause: thrown }) : thrown;
+  }
+}
+
+async function startLocked(plan: ServerPlan): Promise<PrivateServer> {
   const lock = await waitForLock(join(plan.dir, 'start.lock'));
   try {
     const marker = markerOf(plan.dir);
@@ -181,7 +195,7 @@ async function startFresh(plan: ServerPlan, marker: string): Promise<PrivateServ
       settings: plan.settings,
       owner: self(),
     };
-    writeRecord(plan.dir, running);
+    await recordOrEnd(plan, running);
     const outcome = await becomesReady(plan, started, port, deadline);
     if (outcome === 'ready') return handleOf(plan, running, false, started.exited);
     await end(plan, running);
@@ -202,7 +216,17 @@ async function startFresh(plan: ServerPlan, marker: string): Promise<PrivateServ
       await sleep(systemClock, PASSING_RETRY_MS);
       continue;
     }
-    throw plan.explain(output);
+    throw isDiskFull(plan.dir) ? diskFull(plan.dir, { output }) : plan.explain(output);
+  }
+}
+
+/** A server that nobody could find again must not run. */
+async function recordOrEnd(plan: ServerPlan, running: Running): Promise<void> {
+  try {
+    writeRecord(plan.dir, running);
+  } catch (thrown) {
+    await end(plan, running);
+    throw thrown;
   }
 }
 

@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSyn
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CodedError } from '../../runtime/errors.ts';
+import { NO_ROOM_TEXT, diskFull } from './disk-room.ts';
 import { findRedis } from './find-redis.ts';
 import type { RedisProgram } from './find-redis.ts';
 import { lastLine, makeServerDirectory, secretIn, startPrivateServer, writeWhole } from './private-server.ts';
@@ -118,12 +119,7 @@ function answersPing(port: number, password: string): Promise<boolean> {
 
 function explain(dir: string, output: string): CodedError {
   const details = { output };
-  if (/No space left on device/i.test(output)) {
-    return new CodedError('E_DISK_FULL', `the disk that holds ${dir} is full`, {
-      mend: 'Free some space and start again; nothing was lost.',
-      details,
-    });
-  }
+  if (NO_ROOM_TEXT.test(output)) return diskFull(dir, details);
   if (/Can't handle RDB format version|unsupported.*version/i.test(output)) {
     return new CodedError('E_DATA_NEWER', `the Redis data in ${dir} were written by a newer Redis`, {
       mend: 'Install that Redis version (or a newer one) and start again. Nothing was changed.',

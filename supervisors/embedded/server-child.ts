@@ -3,6 +3,8 @@
  */
 import type { ExitReason } from '../../runtime/exit-reason.ts';
 import type { RunningChild, StartChild } from '../../runtime/placement.ts';
+import { codeOf, messageOf, toWire } from '../../runtime/errors.ts';
+import { diskFull, isDiskFull } from './disk-room.ts';
 import type { PrivateServer } from './private-server.ts';
 
 export class ServerChild {
@@ -10,6 +12,7 @@ export class ServerChild {
   #server: PrivateServer | undefined;
   /** Kept over restarts: everybody holds an address with this port in it. */
   #port: number | undefined;
+  #trouble: string | undefined;
 
   constructor(launch: (port: number | undefined) => Promise<PrivateServer>) {
     this.#launch = launch;
@@ -20,13 +23,28 @@ export class ServerChild {
     return this.#server?.url;
   }
 
+  /** Why it does not run and what to do about it, for people; undefined while it runs or nothing is known. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
   readonly start: StartChild = async ({ epoch }) => {
-    const server = await this.#launch(this.#port);
+    const server = await this.#launch(this.#port).catch((thrown: unknown) => {
+      this.#trouble = troubleOf(thrown);
+      throw thrown;
+    });
+    this.#trouble = undefined;
     this.#server = server;
     this.#port = server.port;
     let verdict: ExitReason | undefined;
     const exited = server.exited.then(({ code, signal }): ExitReason => {
       if (verdict !== undefined) return verdict;
+      // Not its own fault, which a supervisor would bear only so often: it is started again until there is room.
+      if (isDiskFull(server.dir)) {
+        const error = diskFull(server.dir);
+        this.#trouble = troubleOf(error);
+        return { kind: 'failed', error: toWire(error) };
+      }
       return {
         kind: 'exited',
         ...(code === null ? {} : { code }),
@@ -54,4 +72,9 @@ export class ServerChild {
     };
     return child;
   };
+}
+
+function troubleOf(thrown: unknown): string {
+  const { mend } = toWire(thrown);
+  return `${messageOf(thrown)} (${codeOf(thrown)}).${mend === undefined ? '' : ` ${mend}`}`;
 }

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
@@ -86,6 +86,22 @@ describe('Witness', () => {
   it('refuses a file of a newer version', async () => {
     writeFileSync(file, '{"format":2,"highest":{},"sha256":""}');
     expect(await rejectionOf(openWitness({ file }))).to.include({ code: 'E_WITNESS_NEWER' });
+  });
+
+  it('writes by itself what a full disk kept it from writing, without another change', async () => {
+    const clock = new ManualClock();
+    const troubles: string[] = [];
+    const witness = await openWitness({ file, clock, onTrouble: ({ message }) => troubles.push(message) });
+    symlinkSync('/dev/full', `${file}.new`);
+    witness.note(0, 7);
+    await clock.advance(200);
+    await until(() => troubles.length === 1);
+    expect(troubles[0]).to.contain('ENOSPC');
+    rmSync(`${file}.new`);
+    await clock.advance(2_000);
+    await until(() => existsSync(file));
+    expect((await openWitness({ file })).highest(0)).to.equal(7);
+    await witness.stop();
   });
 
   it('says when it cannot write, and writes later', async () => {
