@@ -74,8 +74,6 @@ export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
   const path = options.path ?? dataDirectoryPath();
   try {
     mkdirSync(path, { recursive: true, mode: directoryMode() });
-    // As root the servers run as other users, who must pass through; they may neither list nor write.
-    chmodSync(path, directoryMode());
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
     requireKnownFormat(path);
     requireSpace(path, options.diskFreeBytesMin ?? DISK_FREE_BYTES_MIN);
@@ -91,6 +89,8 @@ export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
       );
     }
     try {
+      // As root the servers run as other users, who must pass through; they may neither list nor write.
+      chmodSync(path, directoryMode());
       if (!existsSync(join(path, 'FORMAT'))) writeFormat(path);
     } catch (error) {
       lock.release();

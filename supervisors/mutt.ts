@@ -12,7 +12,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { dataDirectoryPath } from './data-directory.ts';
 import { ensureNode } from './ensure-node.ts';
 import { runStart } from './start.ts';
-import { readStaticConfig } from './static-config.ts';
+import { portUrl, readStaticConfig } from './static-config.ts';
 
 const packageFile = new URL('../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
@@ -23,23 +23,32 @@ const EXIT_INTERRUPTED = 130;
 
 const interrupted = new AbortController();
 let interruptedAtMs = 0;
+function interrupt(): void {
+  if (interrupted.signal.aborted) return;
+  interruptedAtMs = systemClock.monotonicMs();
+  interrupted.abort();
+}
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    const nowMs = systemClock.monotonicMs();
-    if (!interrupted.signal.aborted) {
-      interruptedAtMs = nowMs;
-      interrupted.abort();
-    } else if (nowMs - interruptedAtMs > SAME_REQUEST_MS) {
+    if (interrupted.signal.aborted && systemClock.monotonicMs() - interruptedAtMs > SAME_REQUEST_MS) {
       // Asked again: leave at once. Children end with this process; private servers are adopted by the next start.
       process.exit(EXIT_INTERRUPTED);
     }
+    interrupt();
   });
 }
+// A terminal that closes says so several times, and nobody is left to ask again: it never means "at once".
+process.on('SIGHUP', interrupt);
+// A command that started this node for itself alone holds the other end: when that closes, nobody would stop it.
+process.once('disconnect', interrupt);
+if (process.connected === false) interrupt();
+process.channel?.unref();
 
-// `mutt rules list | head` closes the pipe early: whoever wanted to read has read enough.
+// `mutt rules list | head` closes the pipe early: whoever wanted to read has read enough. A terminal that has closed
+// answers EIO, and what is being finished must still be finished.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
   });
 }
 
@@ -58,8 +67,8 @@ async function main(): Promise<number> {
   const readKey = async (name: string): Promise<string> =>
     (await readFile(join(dataDir, 'keys', `${name}.key`), 'utf8')).trim();
   const addresses = {
-    adminUrl: `http://${config.adminHost}:${config.adminPort}`,
-    ingestUrl: `http://${config.ingestHost}:${config.ingestPort}`,
+    adminUrl: portUrl(config, 'admin'),
+    ingestUrl: portUrl(config, 'ingest'),
   };
   const program = buildProgram({
     io,
@@ -70,7 +79,8 @@ async function main(): Promise<number> {
     readAdminKey: () => readKey('admin'),
     env: process.env,
     version,
-    ensureNode: (): Promise<RunningNode> => ensureNode({ config, dataDir, ...addresses }),
+    ensureNode: (): Promise<RunningNode> =>
+      ensureNode({ config, dataDir, ...addresses, signal: interrupted.signal }),
     commands: [
       {
         name: 'start',
@@ -88,3 +98,5 @@ try {
 } catch (thrown) {
   process.exitCode = reportError(io, thrown);
 }
+// What an interrupted start has left half open, as a connection that is never answered, must not hold the process.
+if (interrupted.signal.aborted) process.exit();

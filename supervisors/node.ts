@@ -45,6 +45,7 @@ import type { Ground, LeasedRole } from './ground.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { patientStart } from './patient-start.ts';
 import { NODE_INTENSITY, RESTART_BACKOFF, THREAD_INTENSITY, isOwnFault } from './restart-policy.ts';
+import { portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './threads/counters.ts';
 import type { ForwardThreadParams } from './threads/forward-thread.ts';
@@ -221,7 +222,9 @@ export class MuttNode {
       redisUrl: this.#redisUrl,
       databaseUrl: this.#databaseUrl,
       samples:
-        config.databaseUrl === undefined ? { adminUrl: this.#adminUrl, keyFile: keys.files.sink } : undefined,
+        config.databaseUrl === undefined
+          ? { adminUrl: portUrl(config, 'admin'), keyFile: keys.files.sink }
+          : undefined,
       nonce: keys.nonce,
       roles: {
         match: this.#slots.match.map(({ vitals }) => vitals),
@@ -234,10 +237,13 @@ export class MuttNode {
     this.#acknowledgements.keepIn(ground.witness);
     ground.snapshots.changes.subscribe((snapshot) => this.#tell(snapshot));
     const exit = Promise.withResolvers<ExitReason>();
-    const end = async (): Promise<ExitReason> => {
-      await this.#acknowledgements.stop();
-      await ground.close();
-      exit.resolve({ kind: 'shutdown' });
+    let ending: Promise<void> | undefined;
+    const end = (): Promise<ExitReason> => {
+      ending ??= (async () => {
+        await this.#acknowledgements.stop();
+        await ground.close();
+        exit.resolve({ kind: 'shutdown' });
+      })();
       return exit.promise;
     };
     return { epoch, exited: exit.promise, stop: end, kill: () => void end() };
@@ -310,10 +316,6 @@ export class MuttNode {
     return this.#config.databaseUrl ?? this.#postgres.url ?? '';
   }
 
-  get #adminUrl(): string {
-    return `http://${this.#config.adminHost}:${this.#config.adminPort}`;
-  }
-
   get #storeParams(): { redisUrl: string; keyPrefix: string } {
     return { redisUrl: this.#redisUrl, keyPrefix: this.#config.keyPrefix };
   }
@@ -372,6 +374,7 @@ export class MuttNode {
       threads: config.ingestThreads,
       partitions: config.partitions,
       bounds: this.#requireGround().bounds.ingest,
+      safety: this.#requireGround().safety,
       keys: keys.records,
       pepper: keys.pepper,
       witnessFile: join(dataDir, 'witness', `${id}.json`),
@@ -416,7 +419,10 @@ export class MuttNode {
     const reasons: string[] = [];
     if (this.#isStopping) reasons.push('stopping');
     if (this.#ground === undefined) reasons.push('starting');
-    else if (!this.#ground.isStoreThere()) reasons.push('Redis does not answer');
+    else if (!this.#ground.isStoreThere()) {
+      const { trouble } = this.#redis;
+      reasons.push(trouble === undefined ? 'Redis does not answer' : `Redis does not answer: ${trouble}`);
+    }
     if (!this.#gateways.some(({ pid }) => pid !== undefined)) reasons.push('no gateway is running');
     const gateways = treeDocument(this.#tree).children?.find(({ id }) => id === 'gateways')?.children ?? [];
     if (!gateways.some(({ status }) => status === 'running')) reasons.push('no gateway takes events');
@@ -431,9 +437,9 @@ export class MuttNode {
       pid: process.pid,
       uptime_seconds: Math.round((systemClock.monotonicMs() - this.#startedAtMs) / 1_000),
       addresses: {
-        ingest: `http://${config.ingestHost}:${config.ingestPort}`,
-        health: `http://${config.healthHost}:${config.healthPort}`,
-        admin: this.#adminUrl,
+        ingest: portUrl(config, 'ingest'),
+        health: portUrl(config, 'health'),
+        admin: portUrl(config, 'admin'),
       },
       snapshot: {
         version: this.#ground?.snapshots.current?.version ?? 0,
@@ -446,7 +452,7 @@ export class MuttNode {
   async #restart({ id, how, by }: RestartRequest): Promise<{ id: string; how: string }> {
     const child = this.#running.get(id);
     if (child === undefined) {
-      throw new CodedError('E_ACTOR_UNKNOWN', `nothing called ${id} runs here`, {
+      throw new CodedError('E_ACTOR_UNKNOWN', 'nothing of this name runs here', {
         mend: `There are ${[...this.#running.keys()].join(', ')}.`,
       });
     }

@@ -15,7 +15,7 @@ import { keepLogSmall } from './log-file.ts';
 import { MuttNode } from './node.ts';
 import { openNodeKeys } from './node-keys.ts';
 import type { NodeKeys } from './node-keys.ts';
-import { STATIC_VARIABLES } from './static-config.ts';
+import { STATIC_VARIABLES, portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 
 export interface StartOptions {
@@ -117,7 +117,7 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
 }
 
 function greeting(config: StaticConfig, dataDir: string, keys: NodeKeys, version: string): string {
-  const ingest = `http://${config.ingestHost}:${config.ingestPort}/api/v2/ingest`;
+  const ingest = `${portUrl(config, 'ingest')}/api/v2/ingest`;
   const key = (name: keyof NodeKeys['files']): string => quoted(shortPath(keys.files[name]));
   const event = {
     hostname: 'core-rtr-01',
@@ -136,7 +136,7 @@ function greeting(config: StaticConfig, dataDir: string, keys: NodeKeys, version
     '  npx mutt status        shows what became of it',
     '  npx mutt demo          plays a whole network',
     '',
-    `Admin API       http://${config.adminHost}:${config.adminPort}   key: cat ${key('admin')}`,
+    `Admin API       ${portUrl(config, 'admin')}   key: cat ${key('admin')}`,
     `Data and logs   ${quoted(shortPath(dataDir))}${keys.isNew ? ' (new; keys made)' : ''}`,
     'Stop            Ctrl-C',
     '',

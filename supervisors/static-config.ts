@@ -4,6 +4,7 @@
  * Everything else is dynamic configuration. A variable that begins with MUTT_ and that nobody reads is refused, with
  * the nearest known name: a misspelt setting must never look like a working one. All faults are reported at once.
  */
+import { resolve } from 'node:path';
 import { CodedError } from '../runtime/errors.ts';
 import { nearestWord } from '../runtime/nearest-word.ts';
 
@@ -83,6 +84,12 @@ const text = {
   },
 };
 
+/** Absolute, since servers and child processes that are told it have other working directories. */
+const directory = {
+  allowed: text.allowed,
+  parse: (value: string): string => resolve(text.parse(value)),
+};
+
 function url(...protocols: string[]): { parse: Parse<string>; allowed: string } {
   return {
     allowed: `an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
@@ -118,7 +125,7 @@ export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfi
   dataDir: {
     name: 'MUTT_DATA_DIR',
     default: undefined,
-    ...text,
+    ...directory,
     description: 'Where this node keeps its data, keys and logs.',
   },
   ingestHost: {
@@ -246,6 +253,12 @@ export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfi
     description: 'How long a node that has vanished keeps its partitions.',
   },
 };
+
+/** The base address of one of the node's ports; an IPv6 address goes into brackets. */
+export function portUrl(config: StaticConfig, port: 'ingest' | 'health' | 'admin'): string {
+  const host = config[`${port}Host`];
+  return `http://${host.includes(':') ? `[${host}]` : host}:${config[`${port}Port`]}`;
+}
 
 /** Reads the environment. Throws `E_CONFIG_INVALID` that lists every fault. */
 export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {

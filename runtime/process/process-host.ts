@@ -73,8 +73,8 @@ export function hostProcess(main: (host: ProcessHost) => Promise<HostedProcess>)
     }
   });
   process.on('disconnect', () => process.exit(0));
-  // The terminal's Ctrl-C is the supervisor's to answer: it stops its children in order.
-  process.on('SIGINT', () => undefined);
+  // A terminal's Ctrl-C and its closing are the supervisor's to answer: it stops its children in order.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   process.on('SIGTERM', () => void stop(STOP_BY_SIGNAL_MS));
 }
 

@@ -85,10 +85,12 @@ describe('openDataDirectory', () => {
       const path = fresh();
       mkdirSync(path, { recursive: true });
       writeFileSync(join(path, 'FORMAT'), content);
+      chmodSync(path, 0o755);
       const failure = failureOf(() => openDataDirectory({ path }));
       expect(failure.code).to.equal(code);
       expect(failure.mend).to.include('Nothing was changed');
       expect(readFileSync(join(path, 'FORMAT'), 'utf8')).to.equal(content);
+      expect(statSync(path).mode & 0o777).to.equal(0o755);
       expect(readdirSync(path)).to.deep.equal(['FORMAT']);
     });
   }

@@ -1,6 +1,7 @@
+import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { STATIC_VARIABLES, readStaticConfig } from '../../supervisors/static-config.ts';
+import { STATIC_VARIABLES, portUrl, readStaticConfig } from '../../supervisors/static-config.ts';
 import { thrownBy } from '../support/rejection.ts';
 
 const faultsOf = (env: NodeJS.ProcessEnv): string[] => {
@@ -41,6 +42,18 @@ describe('readStaticConfig', () => {
       trustRedis: true,
       ackLevel: 'written',
     });
+  });
+
+  it('makes the data directory absolute, since others who are told it have other working directories', () => {
+    expect(readStaticConfig({ MUTT_DATA_DIR: 'data/of this' }).dataDir).to.equal(resolve('data/of this'));
+    expect(readStaticConfig({ MUTT_DATA_DIR: '/data' }).dataDir).to.equal('/data');
+  });
+
+  it('makes addresses of its ports that every client can read', () => {
+    const config = readStaticConfig({ MUTT_ADMIN_HOST: '::1', MUTT_HEALTH_HOST: 'node-1.example' });
+    expect(portUrl(config, 'admin')).to.equal('http://[::1]:8090');
+    expect(portUrl(config, 'health')).to.equal('http://node-1.example:8081');
+    expect(portUrl(config, 'ingest')).to.equal('http://127.0.0.1:8080');
   });
 
   const bad: [name: string, value: string][] = [

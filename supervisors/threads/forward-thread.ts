@@ -28,7 +28,11 @@ export interface ForwardThreadParams extends StoreParams {
 
 export type ToForwardThread = { type: 'destinations'; destinations: Destination[] };
 
-const CONNECTIONS_MAX = 64;
+/**
+ * To one server. Above what all lanes together may send at once (64 destinations of 256): a delivery that waited for a
+ * connection would use up its time-out here, and be taken for a failure of its destination.
+ */
+export const CONNECTIONS_MAX = 16_384;
 /** Messages of its own making: bounded by the alerts it holds. */
 const MAILBOX_MESSAGES_MAX = 65_536;
 const STOP_MS = 8_000;
