@@ -14,7 +14,6 @@ import {
   accessSync,
   constants,
   existsSync,
-  mkdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -24,6 +23,7 @@ import { constants as osConstants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { waitForLock } from './exclusive-lock.mjs';
+import { makeDirectory } from './make-directory.mjs';
 import { pidsWithEnvironment } from './process-identity.mjs';
 
 const NODE_MIN = [22, 18];
@@ -51,7 +51,7 @@ export async function setUp(cloneDir, { say, install = npmCi }) {
   const lockfile = readLockfile(cloneDir);
   if (isSetUp(cloneDir, lockfile)) return;
   const stateDir = join(cloneDir, 'var', 'bootstrap');
-  mkdirSync(stateDir, { recursive: true, mode: 0o755 });
+  makeDirectory(stateDir, 0o755);
   const lock = await waitForLock(join(stateDir, 'lock'), (pid) =>
     say(`waiting for process ${pid}, which sets up this clone`),
   );
@@ -244,7 +244,7 @@ function compileCache(cloneDir) {
   const dataDir = process.env.MUTT_DATA_DIR || join(cloneDir, 'var');
   const path = join(resolve(dataDir), 'cache', 'compile');
   try {
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    makeDirectory(path, 0o755);
     accessSync(path, constants.W_OK);
     return path;
   } catch {

@@ -10,10 +10,10 @@ import {
   chmodSync,
   constants,
   existsSync,
-  mkdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,6 +22,7 @@ import { fileURLToPath } from 'node:url';
 import { CodedError, codeOf, messageOf } from '../runtime/errors.ts';
 import { closedAncestor, isRoot } from './embedded/server-user.ts';
 import { tryLock } from './exclusive-lock.mjs';
+import { makeDirectory } from './make-directory.mjs';
 
 export interface DataDirectory {
   readonly path: string;
@@ -43,6 +44,7 @@ const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
 const DATA_NAMES = ['redis', 'postgres', 'keys'];
 const SYSTEM_DIRECTORY = '/var/lib/mutt';
 const CLONE_HASH_CHARS = 12;
+const PERMISSION_BITS = 0o777;
 
 /**
  * Where the data are: `MUTT_DATA_DIR`, else `var/` in the clone, else (as root, when the clone lies below a directory
@@ -73,8 +75,9 @@ export function toolsDirectory(): string {
 export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
   const path = options.path ?? dataDirectoryPath();
   try {
-    mkdirSync(path, { recursive: true, mode: directoryMode() });
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    makeDirectory(path, directoryMode());
+    // With the dot: root may do everything, but nobody may enter a file.
+    accessSync(`${path}/.`, constants.R_OK | constants.W_OK | constants.X_OK);
     requireKnownFormat(path);
     requireSpace(path, options.diskFreeBytesMin ?? DISK_FREE_BYTES_MIN);
     const lock = tryLock(join(path, 'lock'));
@@ -97,6 +100,15 @@ export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
       throw error;
     }
     return { path, release: lock.release };
+  } catch (error) {
+    throw explained(error, path);
+  }
+}
+
+/** Does something with the files of the data directory; what the file system refuses is E_DATA_UNWRITABLE, by name. */
+export function inDataDirectory<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     throw explained(error, path);
   }
@@ -153,19 +165,45 @@ function writeFormat(path: string): void {
   }
 }
 
-function explained(error: unknown, path: string): CodedError {
-  if (error instanceof Error && error.name === 'CodedError') return error as CodedError;
+/** Only what the file system says is explained: the rest is coded already, or a fault of ours. */
+function explained(error: unknown, path: string): unknown {
+  if (!(error instanceof Error && 'syscall' in error)) return error;
   const code = codeOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(path, {}, error);
-  return new CodedError(
-    'E_DATA_UNWRITABLE',
-    `the data directory ${path} cannot be used: ${messageOf(error)}`,
-    {
-      mend: `Check ${dirname(path)}: it must be a directory this user may write. Or give another MUTT_DATA_DIR.`,
-      details: { path, reason: code },
-      cause: error,
-    },
-  );
+  const { at, why, mend } = obstacle((error as NodeJS.ErrnoException).path ?? path, error);
+  return new CodedError('E_DATA_UNWRITABLE', `the data directory ${path} cannot be used: ${at} ${why}`, {
+    mend: `${mend} Or give another MUTT_DATA_DIR.`,
+    details: { path, at, reason: code },
+    cause: error,
+  });
+}
+
+/** What is in the way: `path` itself, or the nearest above it that is there. */
+function obstacle(path: string, error: unknown): { at: string; why: string; mend: string } {
+  const at = nearestExisting(resolve(path));
+  const found = statSync(at);
+  const code = codeOf(error);
+  const isOurs = found.uid === process.getuid?.();
+  if (code === 'EISDIR') return { at, why: 'is a directory, not a file', mend: 'Move it away.' };
+  if (code === 'ENOTDIR') {
+    return { at, why: 'is a file, not a directory', mend: 'Move it away.' };
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    const mode = (found.mode & PERMISSION_BITS).toString(8);
+    const owner = isOurs ? 'us' : `user ${found.uid}`;
+    return {
+      at,
+      why: `cannot be read and written by this user (it belongs to ${owner}, mode ${mode})`,
+      mend: isOurs ? `Run chmod u+rwX '${at}'.` : `Start as user ${found.uid}, or change its owner.`,
+    };
+  }
+  return { at, why: `takes nothing new: ${messageOf(error)}`, mend: 'Choose a place that can be written.' };
+}
+
+function nearestExisting(path: string): string {
+  let at = path;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  return at;
 }
 
 function diskFull(path: string, details: Record<string, unknown>, cause?: unknown): CodedError {

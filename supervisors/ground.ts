@@ -4,10 +4,7 @@
  */
 import { join } from 'node:path';
 import { openConnection } from '../gateways/postgres/connection.ts';
-import type { Connection } from '../gateways/postgres/connection.ts';
 import { createAuditMonths } from '../gateways/postgres/audit-months.ts';
-import { migrate } from '../gateways/postgres/migrate.ts';
-import { PostgresRuleStore } from '../gateways/postgres/rule-store.ts';
 import { PostgresSnapshotSource } from '../gateways/postgres/snapshot-source.ts';
 import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
@@ -17,26 +14,25 @@ import type { StoreSafetyOptions } from '../runtime/durable/store-safety.ts';
 import type { DurableStore } from '../runtime/durable/durable-store.ts';
 import { CodedError, codeOf, kindOf, messageOf } from '../runtime/errors.ts';
 import type { Vitals } from '../runtime/shared/vitals.ts';
-import type { Log } from '../runtime/telemetry/log.ts';
-import { loadSamples } from './first-start.ts';
 import { mailboxBounds } from './mailbox-bounds.ts';
 import type { MailboxBounds } from './mailbox-bounds.ts';
 import { PartitionLeases, partitionsOfSlot } from './partition-leases.ts';
+import { prepareDatabase, withPatience } from './prepare-database.ts';
+import type { PrepareOptions } from './prepare-database.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
 import type { StaticConfig } from './static-config.ts';
 import { openStore } from './threads/store.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
-export interface GroundOptions {
+export interface GroundOptions extends PrepareOptions {
   config: StaticConfig;
   dataDir: string;
   redisUrl: string;
-  databaseUrl: string;
-  log: Log;
-  /** Given when the PostgreSQL is this node's own: its first start gets samples. */
-  samples: { adminUrl: string; keyFile: string } | undefined;
   /** Names this installation in its leases: the same after a restart, so that nobody waits for their expiry. */
   nonce: string;
   roles: Record<LeasedRole, Vitals[]>;
+  /** Aborted when the node stops: a ground that is being opened is given up. */
+  signal: AbortSignal;
 }
 
 export const LEASED_ROLES = ['match', 'forward', 'remediation'] as const;
@@ -58,6 +54,8 @@ export interface Ground {
   close(): Promise<void>;
 }
 
+/** In the data directory. */
+export const SNAPSHOT_FILE = 'snapshot.json';
 const CONNECT_TIMEOUT_MS = 5_000;
 const MONTHS_EVERY_MS = 6 * 3_600_000;
 const PING_EVERY_MS = 500;
@@ -68,7 +66,12 @@ const MAXMEMORY_ASSUMED_BYTES = 1024 ** 3;
 const DESTINATIONS_PLANNED = 4;
 const PARTITIONS_KEY = 'partitions';
 
-export async function openGround(options: GroundOptions): Promise<Ground> {
+/** Rejects with what keeps the node from starting, or at once with E_INTERRUPTED; everything is closed again then. */
+export function openGround(options: GroundOptions): Promise<Ground> {
+  return unlessAborted(open(options), options.signal, (ground) => ground.close());
+}
+
+async function open(options: GroundOptions): Promise<Ground> {
   const { config, log } = options;
   const database = openConnection({
     url: options.databaseUrl,
@@ -77,7 +80,7 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
   });
   const snapshots = new SnapshotKeeper(
     new PostgresSnapshotSource(database),
-    join(options.dataDir, 'snapshot.json'),
+    join(options.dataDir, SNAPSHOT_FILE),
     log,
   );
   const closers: (() => Promise<void>)[] = [() => database.close()];
@@ -93,7 +96,9 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
     return closing;
   };
   try {
-    await prepareDatabase(database, options);
+    const closed = new AbortController();
+    closers.push(async () => closed.abort());
+    await prepareDatabase(options, closed.signal, () => void snapshots.refresh());
     const monthsTimer = setInterval(() => void keepMonths(options), MONTHS_EVERY_MS);
     closers.push(async () => clearInterval(monthsTimer));
     const { bounds, safety, stopWatching, isThere } = await checkStore(options);
@@ -143,20 +148,6 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
   }
 }
 
-/** A PostgreSQL that is away does not keep a node from starting: the last good rule set is on disk. */
-async function prepareDatabase(database: Connection, options: GroundOptions): Promise<void> {
-  const { samples, log } = options;
-  try {
-    const { applied } = await withPatience(options, (connection) => migrate(connection, systemClock));
-    if (applied.length > 0) log.info({ applied }, 'migrated');
-    const { version } = await new PostgresSnapshotSource(database).load();
-    if (samples !== undefined && version === 0) await loadSamples(new PostgresRuleStore(database), samples);
-  } catch (thrown) {
-    if (kindOf(thrown) !== 'transient') throw thrown;
-    log.warn({ code: codeOf(thrown), message: messageOf(thrown) }, 'PostgreSQL is away');
-  }
-}
-
 async function startSnapshots(snapshots: SnapshotKeeper): Promise<void> {
   try {
     await snapshots.start();
@@ -173,27 +164,11 @@ async function startSnapshots(snapshots: SnapshotKeeper): Promise<void> {
 /** Months of audit rows are made ahead of need; what came too early for its month is moved. */
 async function keepMonths(options: GroundOptions): Promise<void> {
   try {
-    await withPatience(options, (connection) => createAuditMonths(connection, systemClock.wallMs()));
+    await withPatience(options.databaseUrl, (connection) =>
+      createAuditMonths(connection, systemClock.wallMs()),
+    );
   } catch (thrown) {
     options.log.warn({ code: codeOf(thrown), message: messageOf(thrown) }, 'audit months cannot be made now');
-  }
-}
-
-/** A connection without a limit per statement: moving rows may take long. */
-async function withPatience<T>(
-  { databaseUrl }: GroundOptions,
-  work: (connection: Connection) => Promise<T>,
-): Promise<T> {
-  const connection = openConnection({
-    url: databaseUrl,
-    connectionsMax: 1,
-    statementTimeoutMs: 0,
-    applicationName: 'mutt-migrate',
-  });
-  try {
-    return await work(connection);
-  } finally {
-    await connection.close();
   }
 }
 
@@ -270,16 +245,24 @@ async function checkStore(options: GroundOptions): Promise<{
   }
 }
 
+const ACK_SWITCH =
+  'MUTT_ACK_LEVEL=written does that: a machine that dies may then lose what was acknowledged.';
+/** The variables behind what the runtime proposes. */
+const SWITCHES: Partial<Record<string, string>> = {
+  E_STORE_APPENDONLY: ACK_SWITCH,
+  E_STORE_FSYNC: ACK_SWITCH,
+  E_STORE_FSYNC_ON_REWRITE: ACK_SWITCH,
+  E_STORE_CONFIG_UNREADABLE: 'MUTT_TRUST_REDIS=yes confirms that.',
+};
+
 /** Names the variable that mends it: the runtime below knows none. */
 function explained(thrown: unknown): unknown {
   const code = codeOf(thrown);
   if (code === 'E_PARTITIONS_CHANGED') return thrown;
   if (code.startsWith('E_STORE_') && kindOf(thrown) === 'permanent') {
     const { mend, details } = thrown as CodedError;
-    const switches =
-      'MUTT_ACK_LEVEL=written chooses the other ack level, MUTT_TRUST_REDIS=yes vouches for what cannot be read.';
     return new CodedError(code, `Redis is not safe to use: ${messageOf(thrown)}`, {
-      mend: `${mend ?? ''} ${switches}`.trim(),
+      mend: `${mend ?? ''} ${SWITCHES[code] ?? ''}`.trim(),
       details,
       cause: thrown,
     });

@@ -17,8 +17,8 @@ export interface NodeKeys {
   files: Record<NodeKeyName, string>;
   /** Names this data directory, whose lock only one process holds. */
   nonce: string;
-  /** True when they were made just now. */
-  isNew: boolean;
+  /** Those made just now: all at the first start, later what had been removed. */
+  made: NodeKeyName[];
 }
 
 export type NodeKeyName = 'ingest' | 'admin' | 'sink';
@@ -36,13 +36,13 @@ export function openNodeKeys(dataDir: string): NodeKeys {
   const dir = join(dataDir, 'keys');
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   chmodSync(dir, 0o700);
-  const isNew = !existsSync(join(dir, 'ingest.key'));
   const pepper = secretFile(join(dir, 'pepper'), () => randomBytes(KEY_BYTES).toString('hex'));
   const nonce = secretFile(join(dir, 'node'), () => randomBytes(NONCE_BYTES).toString('hex'));
   const names = Object.keys(SCOPES) as NodeKeyName[];
   const files = Object.fromEntries(
     names.map((name) => [name, join(dir, `${name}.key`)]),
   ) as NodeKeys['files'];
+  const made = names.filter((name) => isEmpty(files[name]));
   const records = names.map((name): KeyRecord => {
     const key = secretFile(files[name], () => randomBytes(KEY_BYTES).toString('base64url'));
     return {
@@ -52,12 +52,16 @@ export function openNodeKeys(dataDir: string): NodeKeys {
       expiresAt: null,
     };
   });
-  return { pepper, records, files, nonce, isNew };
+  return { pepper, records, files, nonce, made };
+}
+
+/** An empty key would be one that everybody knows. */
+function isEmpty(path: string): boolean {
+  return !existsSync(path) || readFileSync(path, 'utf8').trim() === '';
 }
 
 function secretFile(path: string, make: () => string): string {
-  // An empty key would be one that everybody knows.
-  if (!existsSync(path) || readFileSync(path, 'utf8').trim() === '') {
+  if (isEmpty(path)) {
     const draft = `${path}.draft`;
     writeFileSync(draft, `${make()}\n`, { mode: 0o600, flush: true });
     renameSync(draft, path);

@@ -40,7 +40,7 @@ import { startPrivateRedis } from './embedded/redis.ts';
 import { ServerChild } from './embedded/server-child.ts';
 import type { FromGateway, GatewayParams } from './gateway/gateway-process.ts';
 import { markedEnvironment } from './leftovers.ts';
-import { openGround } from './ground.ts';
+import { SNAPSHOT_FILE, openGround } from './ground.ts';
 import type { Ground, LeasedRole } from './ground.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { patientStart } from './patient-start.ts';
@@ -49,8 +49,9 @@ import { portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './threads/counters.ts';
 import type { ForwardThreadParams } from './threads/forward-thread.ts';
-import type { FromMatchThread, MatchThreadParams } from './threads/match-thread.ts';
+import type { MatchThreadParams } from './threads/match-thread.ts';
 import type { RemediationThreadParams } from './threads/remediation-thread.ts';
+import { ThreadReports, threadLog } from './thread-reports.ts';
 import { treeDocument } from './tree-document.ts';
 
 export interface NodeOptions {
@@ -81,18 +82,19 @@ export class MuttNode {
   readonly #adminCalls: Calls;
   /** Everything that runs, by id, for an operator's restart. */
   readonly #running = new Map<string, RunningChild>();
-  readonly #applied = new Map<string, number>();
+  readonly #reports: ThreadReports;
   readonly #acknowledgements: Acknowledgements;
   readonly #startedAtMs = systemClock.monotonicMs();
   readonly #tree: Supervisor;
   #ground: Ground | undefined;
-  #isStopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: NodeOptions) {
     this.#options = options;
     const { config, dataDir, log } = options;
     this.#config = config;
     this.#acknowledgements = new Acknowledgements(systemClock, log);
+    this.#reports = new ThreadReports(log);
     const say = (text: string): void => log.info(text);
     this.#redis = new ServerChild((port) =>
       startPrivateRedis({
@@ -106,6 +108,7 @@ export class MuttNode {
       startPrivatePostgres({
         dir: join(dataDir, 'postgres'),
         log: say,
+        traceFile: join(dataDir, SNAPSHOT_FILE),
         ...(port === undefined ? {} : { port }),
       }),
     );
@@ -156,7 +159,7 @@ export class MuttNode {
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     await this.#tree.stop(NODE_STOP_MS);
     await this.#pool.close();
   }
@@ -198,7 +201,7 @@ export class MuttNode {
     const { redisUrl, databaseUrl } = this.#config;
     // Only private stores come back by themselves; with others a wrong address must be told at once.
     const isPatient = redisUrl === undefined && databaseUrl === undefined;
-    const tried = isPatient ? patientStart(start, systemClock) : start;
+    const tried = isPatient ? patientStart(start, systemClock, this.#stopping.signal) : start;
     return {
       id,
       start: async (request) => {
@@ -221,9 +224,13 @@ export class MuttNode {
       log,
       redisUrl: this.#redisUrl,
       databaseUrl: this.#databaseUrl,
-      samples:
+      own:
         config.databaseUrl === undefined
-          ? { adminUrl: portUrl(config, 'admin'), keyFile: keys.files.sink }
+          ? {
+              adminUrl: portUrl(config, 'admin'),
+              sinkKeyFile: keys.files.sink,
+              passwordFile: join(dataDir, 'postgres', 'password'),
+            }
           : undefined,
       nonce: keys.nonce,
       roles: {
@@ -231,6 +238,7 @@ export class MuttNode {
         forward: this.#slots.forward.map(({ vitals }) => vitals),
         remediation: this.#slots.remediation.map(({ vitals }) => vitals),
       },
+      signal: this.#stopping.signal,
     });
     this.#ground = ground;
     this.#acknowledgements.note(ground.witnessed);
@@ -273,7 +281,8 @@ export class MuttNode {
         counterLayout,
         hangAfterMs: this.#config.hangAfterMs,
         startTimeoutMs: START_TIMEOUT_MS,
-        onMessage: (payload) => this.#fromThread(id, payload),
+        onMessage: (payload) => this.#reports.receive(id, payload),
+        onLog: threadLog(this.#options.log, id),
       });
       this.#collector.attachBlock(id, slot.counters);
       return slot;
@@ -397,13 +406,6 @@ export class MuttNode {
     };
   }
 
-  #fromThread(id: string, payload: unknown): void {
-    const { type, applied } = payload as FromMatchThread;
-    if (type !== 'applied') return;
-    this.#applied.set(id, applied.version);
-    for (const refused of applied.refused) this.#options.log.error({ id, refused }, 'a rule was left out');
-  }
-
   #fromGateway(message: FromGateway): void {
     if (message.type === 'witnessed') this.#acknowledgements.note(message.highest);
     else this.#acknowledgements.lost(message.ranges);
@@ -417,7 +419,7 @@ export class MuttNode {
 
   #readiness(): { ready: boolean; reasons: string[] } {
     const reasons: string[] = [];
-    if (this.#isStopping) reasons.push('stopping');
+    if (this.#stopping.signal.aborted) reasons.push('stopping');
     if (this.#ground === undefined) reasons.push('starting');
     else if (!this.#ground.isStoreThere()) {
       const { trouble } = this.#redis;
@@ -443,8 +445,9 @@ export class MuttNode {
       },
       snapshot: {
         version: this.#ground?.snapshots.current?.version ?? 0,
-        applied: [...this.#applied].map(([worker, applied]) => ({ worker, version: applied })),
+        applied: this.#reports.applied,
       },
+      destinations: this.#reports.destinations,
       actors: treeDocument(this.#tree),
     };
   }
@@ -464,7 +467,7 @@ export class MuttNode {
 
   #onTreeEvent(event: TreeEvent): void {
     const { log, onProgress } = this.#options;
-    if (event.type === 'childExited' && !this.#isStopping) {
+    if (event.type === 'childExited' && !this.#stopping.signal.aborted) {
       log.warn(
         { child: event.child, epoch: event.epoch, reason: describeExit(event.reason) },
         'child exited',

@@ -10,7 +10,8 @@ import type { StartChild } from '../runtime/placement.ts';
 const PATIENCE_MS = 15_000;
 const RETRY_MS = 250;
 
-export function patientStart(start: StartChild, clock: Clock): StartChild {
+/** After the signal has aborted nothing is tried again. */
+export function patientStart(start: StartChild, clock: Clock, signal: AbortSignal): StartChild {
   let hasStarted = false;
   return async (request) => {
     const deadlineMs = clock.monotonicMs() + PATIENCE_MS;
@@ -21,7 +22,8 @@ export function patientStart(start: StartChild, clock: Clock): StartChild {
         return child;
       } catch (thrown) {
         if (hasStarted || kindOf(thrown) !== 'transient' || clock.monotonicMs() > deadlineMs) throw thrown;
-        await sleep(clock, RETRY_MS);
+        await sleep(clock, RETRY_MS, signal);
+        if (signal.aborted) throw thrown;
       }
     }
   };

@@ -79,7 +79,7 @@ function oneOf<T extends string>(...words: T[]): { parse: Parse<T>; allowed: str
 const text = {
   allowed: 'a text that is not empty',
   parse: (value: string): string => {
-    if (value.trim() === '') throw new RangeError();
+    if (value.trim() === '') throw new RangeError('is empty');
     return value;
   },
 };
@@ -272,9 +272,10 @@ export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
     if (given === undefined) continue;
     try {
       config[key] = variable.parse(given);
-    } catch {
+    } catch (thrown) {
       // The value may be an address with a password in it: it is never repeated.
-      faults.push(`${variable.name}: is not ${variable.allowed}`);
+      const fault = thrown instanceof RangeError && thrown.message !== '' ? thrown.message : undefined;
+      faults.push(`${variable.name}: ${fault ?? `is not ${variable.allowed}`}`);
     }
   }
   for (const name of Object.keys(env)) {

@@ -65,7 +65,7 @@ export function databaseError(thrown: unknown, what: string, password: string): 
   const isAway =
     startsWithAny(state, PASSING_STATES) || AWAY_SYSTEM_CODES.has(state) || NO_ROOM_TEXT.test(text);
   if (isAway || (state === 'E_UNKNOWN' && AWAY_TEXT.test(text))) {
-    return new CodedError('E_DATABASE_AWAY', `PostgreSQL is away (${what}): ${text}`, {
+    return new CodedError('E_DATABASE_AWAY', `PostgreSQL is away: ${text}`, {
       kind: 'transient',
       details,
       mend: 'Nothing to do if it comes back by itself; otherwise check that the server runs and can be reached.',

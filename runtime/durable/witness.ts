@@ -188,6 +188,6 @@ async function writeWhole(file: string, text: string): Promise<void> {
 function damaged(file: string, reason: string): CodedError {
   return new CodedError('E_WITNESS_DAMAGED', `${file} is damaged: ${reason}`, {
     details: { file },
-    mend: 'Restore it from the second keeper, or move it aside to begin anew: a loss before that moment is then not noticed.',
+    mend: 'Move it aside and start again: what it said is in the database too, at most seconds older.',
   });
 }

@@ -89,6 +89,17 @@ describe('A start that is refused', function () {
     });
   }
 
+  for (const [host, reason] of [
+    ['203.0.113.99', 'no address of this machine'],
+    ['no.such.host.invalid', 'no.such.host.invalid'],
+  ] as const) {
+    it(`names MUTT_INGEST_HOST, not the port, when it is ${host}`, async () => {
+      const { text } = await start({ MUTT_INGEST_HOST: host });
+      expect(text).to.include('E_LISTEN_REFUSED').and.to.include(reason).and.to.include('MUTT_INGEST_HOST');
+      expect(text).not.to.include('E_PORT_IN_USE');
+    });
+  }
+
   it('names every bad variable at once, an unknown one with the nearest known, and repeats no value', async () => {
     const { text } = await start({
       MUTT_MATCH_THREDS: '2',
@@ -169,6 +180,32 @@ describe('A start that is refused', function () {
     const dir = newDirectory();
     writeFileSync(dir, 'no directory');
     const { text } = await start({}, dir);
-    expect(text).to.include('E_DATA_UNWRITABLE').and.to.include(dir);
+    expect(text).to.include('E_DATA_UNWRITABLE').and.to.include(`${dir} is a file`);
+  });
+
+  it('says that a directory cannot be made where there are no others, as in /proc', async () => {
+    const { text } = await start({}, '/proc/mutt');
+    expect(text).to.include('E_DATA_UNWRITABLE').and.to.include('/proc');
+  });
+
+  it('names the log file that cannot be written', async () => {
+    const dir = newDirectory();
+    mkdirSync(join(dir, 'log', 'mutt.log'), { recursive: true });
+    const { text } = await start({}, dir);
+    expect(text)
+      .to.include('E_DATA_UNWRITABLE')
+      .and.to.include(`${join(dir, 'log', 'mutt.log')} is a directory`);
+  });
+
+  it('does not begin anew when the PostgreSQL data of an installation are gone', async () => {
+    const dir = newDirectory();
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'FORMAT'), 'mutt-data 1\n');
+    writeFileSync(join(dir, 'snapshot.json'), '{}');
+    const { text } = await start({}, dir);
+    expect(text)
+      .to.include('E_DATA_DAMAGED')
+      .and.to.include(join(dir, 'postgres', 'data'));
+    expect(existsSync(join(dir, 'postgres'))).to.equal(false);
   });
 });

@@ -26,6 +26,8 @@ import { specDirectory } from '../support/servers.ts';
 
 const MODULE = fileURLToPath(new URL('../../supervisors/data-directory.ts', import.meta.url));
 
+const NOBODY = 65_534;
+
 function failureOf(work: () => unknown): CodedError {
   try {
     work();
@@ -114,8 +116,49 @@ describe('openDataDirectory', () => {
     writeFileSync(path, 'not a directory');
     const failure = failureOf(() => openDataDirectory({ path }));
     expect(failure.code).to.equal('E_DATA_UNWRITABLE');
+    expect(failure.message).to.include(`${path} is a file`);
     expect(failure.mend).to.include('MUTT_DATA_DIR');
     expect(readFileSync(path, 'utf8')).to.equal('not a directory');
+  });
+});
+
+describe('a data directory that cannot be written', () => {
+  /** What an ordinary user is told. */
+  async function refusal(path: string): Promise<Record<string, unknown>> {
+    const script = `
+      const { openDataDirectory } = await import(${JSON.stringify(MODULE)});
+      try { openDataDirectory({ path: ${JSON.stringify(path)} }); console.log('{}'); }
+      catch ({ code, message }) { console.log(JSON.stringify({ code, message })); }`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      cwd: '/',
+      env: {},
+      ...(isRoot() ? { uid: NOBODY, gid: NOBODY } : {}),
+    });
+    return saidBy(child);
+  }
+
+  it('is named itself when it is there', async () => {
+    const path = join(specDirectory('data-closed'), 'var');
+    mkdirSync(path);
+    chmodSync(path, 0o555);
+    const { code, message } = await refusal(path);
+    expect(code).to.equal('E_DATA_UNWRITABLE');
+    expect(message).to.include(`${path} cannot be read and written by this user`).and.to.include('mode 555');
+  });
+
+  it('is not, when it is the directory above that takes no new one', async () => {
+    const above = specDirectory('data-closed');
+    chmodSync(above, 0o555);
+    const { code, message } = await refusal(join(above, 'new', 'var'));
+    expect(code).to.equal('E_DATA_UNWRITABLE');
+    expect(message).to.include(`used: ${above} cannot be`);
+  });
+
+  it('is refused at once where directories cannot be made at all', () => {
+    const failure = failureOf(() => openDataDirectory({ path: '/proc/mutt/var' }));
+    expect(failure.code).to.equal('E_DATA_UNWRITABLE');
+    expect(failure.message).to.include('/proc takes nothing new');
   });
 });
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
@@ -15,13 +15,19 @@ describe('openNodeKeys', () => {
 
   it('makes keys once, which only their owner reads', () => {
     const first = openNodeKeys(dir);
-    expect(first.isNew).to.equal(true);
+    expect(first.made).to.deep.equal(['ingest', 'admin', 'sink']);
     for (const file of readdirSync(join(dir, 'keys'))) {
       expect(statSync(join(dir, 'keys', file)).mode & 0o777, file).to.equal(0o600);
     }
     expect(statSync(join(dir, 'keys')).mode & 0o777).to.equal(0o700);
     const again = openNodeKeys(dir);
-    expect(again).to.deep.equal({ ...first, isNew: false });
+    expect(again).to.deep.equal({ ...first, made: [] });
+  });
+
+  it('makes one that was removed anew, and says which', () => {
+    const { files } = openNodeKeys(dir);
+    rmSync(files.admin);
+    expect(openNodeKeys(dir).made).to.deep.equal(['admin']);
   });
 
   it('gives names, scopes and digests, never a key', () => {

@@ -56,6 +56,13 @@ describe('readStaticConfig', () => {
     expect(portUrl(config, 'ingest')).to.equal('http://127.0.0.1:8080');
   });
 
+  it('says of an empty text that it is empty', () => {
+    expect(faultsOf({ MUTT_INGEST_HOST: ' ', MUTT_DATA_DIR: '' })).to.deep.equal([
+      'MUTT_DATA_DIR: is empty',
+      'MUTT_INGEST_HOST: is empty',
+    ]);
+  });
+
   const bad: [name: string, value: string][] = [
     ['REDIS_URL', ''],
     ['REDIS_URL', 'http://redis'],
@@ -82,7 +89,7 @@ describe('readStaticConfig', () => {
     it(`refuses ${name}="${value.slice(0, 20)}", says what is allowed, and never repeats the value`, () => {
       const faults = faultsOf({ [name]: value });
       expect(faults).to.have.length(1);
-      expect(faults[0]).to.match(new RegExp(`^${name}: is not (a|an|one|1|yes) ?`));
+      expect(faults[0]).to.match(new RegExp(`^${name}: is (empty$|not (a|an|one|1|yes) ?)`));
       if (value.includes('hunter2')) expect(faults.join()).to.not.include('hunter2');
     });
   }

@@ -33,9 +33,14 @@ export const LAYERS: readonly Layer[] = [
   // It runs on whatever Node there is, before anything is installed.
   {
     folder: 'supervisors/bootstrap.mjs',
-    may: ['supervisors/exclusive-lock.mjs', 'supervisors/process-identity.mjs'],
+    may: [
+      'supervisors/exclusive-lock.mjs',
+      'supervisors/make-directory.mjs',
+      'supervisors/process-identity.mjs',
+    ],
   },
   { folder: 'supervisors/exclusive-lock.mjs', may: ['supervisors/process-identity.mjs'] },
+  { folder: 'supervisors/make-directory.mjs', may: [] },
   { folder: 'supervisors/process-identity.mjs', may: [] },
   { folder: 'bench/', may: ['bench/', 'spec/support/', 'supervisors/', 'gateways/', 'actors/', 'runtime/'] },
   { folder: 'spec/', may: ['spec/', 'bench/', 'supervisors/', 'gateways/', 'actors/', 'runtime/'] },

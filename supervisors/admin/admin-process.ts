@@ -11,7 +11,12 @@ import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
 import { PostgresRuleStore } from '../../gateways/postgres/rule-store.ts';
 import { PostgresSnapshotSource } from '../../gateways/postgres/snapshot-source.ts';
 import { PostgresWitnessStore } from '../../gateways/postgres/witness-store.ts';
-import { parseConfiguration, writtenDestination } from '../../actors/match/configuration.ts';
+import type { ConfigurationDocument } from '../../actors/match/configuration.ts';
+import {
+  clearedElsewhere,
+  parseConfiguration,
+  writtenDestination,
+} from '../../actors/match/configuration.ts';
 import { sleep, systemClock } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
@@ -105,6 +110,12 @@ hostProcess(async (host) => {
     return ledgerDocument(opened.store, params.partitions, outside);
   };
 
+  const judged = async (document: unknown): Promise<ConfigurationDocument> => {
+    const cleared = clearedElsewhere(document);
+    const known = await rules.known(cleared);
+    return parseConfiguration(document, new Set(cleared.filter((id) => !known.has(id))));
+  };
+
   const port: AdminPort = {
     readiness: () => {
       if (systemClock.monotonicMs() - readiness.atMs > READINESS_STALE_MS) {
@@ -130,7 +141,7 @@ hostProcess(async (host) => {
       };
     },
     applyRules: async (document, caller) => {
-      const { reason, ...configuration } = parseConfiguration(document);
+      const { reason, ...configuration } = await judged(document);
       const { keyName: changedBy, correlationId } = caller;
       const applied = await rules.applyConfiguration(configuration, { changedBy, reason, correlationId });
       host.post({ type: 'configuration changed' });
@@ -143,6 +154,10 @@ hostProcess(async (host) => {
         snapshot_version: snapshotVersion,
         rules: applied.rules,
       };
+    },
+    checkRules: async (document) => {
+      await judged(document);
+      return { valid: true };
     },
     restartActor: (id, how, { keyName }) =>
       calls.ask('restart', { id, how, by: keyName }, RESTART_TIMEOUT_MS),

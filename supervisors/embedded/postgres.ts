@@ -25,6 +25,8 @@ export interface PrivatePostgresOptions {
   /** A free one when not given. */
   port?: number;
   log?: ServerLog;
+  /** Outside `dir`, and there since it was first used: with it and without a cluster the data are lost, not new. */
+  traceFile?: string;
 }
 
 const ROLE = 'mutt';
@@ -32,6 +34,16 @@ const DATABASE = 'mutt';
 const SERVER_USERS = ['postgres', 'nobody'];
 const INITDB_TIMEOUT_MS = 60_000;
 const LOG_CHARS_MAX = 2_000;
+/** What PostgreSQL says of files that are not as it wrote them; a damaged control file looks like one of another build. */
+const DAMAGE_TEXT = new RegExp(
+  [
+    'PANIC|not a valid data|invalid|corrupt',
+    'could not (open|read|locate) .*(file|checkpoint|directory)',
+    'incorrect checksum in control file|database files are incompatible with server',
+    'required WAL directory',
+  ].join('|'),
+  'i',
+);
 
 /**
  * Starts it or adopts its leftover. Errors: E_POSTGRES_MISSING, E_ALREADY_RUNNING, E_PORT_IN_USE, E_PATH_CLOSED,
@@ -42,10 +54,12 @@ export async function startPrivatePostgres(options: PrivatePostgresOptions): Pro
   const log = options.log ?? (() => {});
   const user = serverUser(SERVER_USERS);
   const programs = await findPostgres({ user, log });
-  makeServerDirectory(dir, user);
-  const password = secretIn(dir, 'password');
   const dataDir = join(dir, 'data');
   const configPath = join(dir, 'postgresql.conf');
+  if (existsSync(dataDir)) requireUsable(dir, dataDir, programs);
+  else requireFirstStart(dataDir, [configPath, options.traceFile ?? configPath]);
+  makeServerDirectory(dir, user);
+  const password = secretIn(dir, 'password');
   const settingsText = settingLines().join('\n');
 
   return startPrivateServer({
@@ -58,15 +72,14 @@ export async function startPrivatePostgres(options: PrivatePostgresOptions): Pro
     // SIGINT ends sessions and shuts down cleanly; SIGQUIT is for when that hangs.
     stopSignals: ['SIGINT', 'SIGQUIT'],
     async prepare(port) {
-      if (existsSync(dataDir)) requireSoundCluster(dataDir, programs);
-      else await makeCluster({ dir, dataDir, password, programs, user });
+      if (!existsSync(dataDir)) await makeCluster({ dir, dataDir, password, programs, user });
       giveTo(dataDir, user);
       writeWhole(configPath, `${settingsText}\nport = ${port}\n`, 0o600);
       giveTo(configPath, user);
       return { file: programs.postgres, args: ['-D', dataDir, '-c', `config_file=${configPath}`], env: ENV };
     },
     isReady: (port) => Promise.resolve(isReady(dataDir, port)),
-    url: (port) => `postgres://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`,
+    url: (port) => `postgres://${ROLE}:${encodeURIComponent(password)}@127.0.0.1:${port}/${DATABASE}`,
     explain: (output) => explain(dir, output + lastLog(dataDir)),
     // The backends of a killed postmaster need a moment to notice.
     isPassing: (output) =>
@@ -167,6 +180,33 @@ function runAs(
   });
 }
 
+/**
+ * A volume that is not mounted, or a directory that was removed, must not look like a first start: the rules and the
+ * audit would silently be gone. The configuration is written only once there is a cluster.
+ */
+function requireFirstStart(dataDir: string, traceFiles: string[]): void {
+  const trace = traceFiles.find((path) => existsSync(path));
+  if (trace === undefined) return;
+  throw new CodedError(
+    'E_DATA_DAMAGED',
+    `the PostgreSQL data in ${dataDir} are missing, and there were some: ${trace} is from then`,
+    {
+      mend: 'Mount or restore them (with a PostgreSQL of your own: set DATABASE_URL), or move the whole data directory away to begin anew. Nothing was changed.',
+      details: { path: dataDir },
+    },
+  );
+}
+
+function requireUsable(dir: string, dataDir: string, programs: PostgresPrograms): void {
+  requireSoundCluster(dataDir, programs);
+  const path = join(dir, 'password');
+  if (existsSync(path)) return;
+  throw new CodedError('E_DATA_DAMAGED', `${path} is missing, the password of the PostgreSQL in ${dataDir}`, {
+    mend: 'Restore it from a backup, or set a new one as docs/how-to/set-the-database-password.md says. Nothing was changed.',
+    details: { path },
+  });
+}
+
 function requireSoundCluster(dataDir: string, programs: PostgresPrograms): void {
   let found: number;
   try {
@@ -221,11 +261,7 @@ function explain(dir: string, output: string): CodedError {
       .join('\n') || output,
   );
   if (NO_ROOM_TEXT.test(output)) return diskFull(dir, details);
-  if (
-    /PANIC|could not (open|read|locate) .*(file|checkpoint|directory)|not a valid data|invalid|corrupt/i.test(
-      output,
-    )
-  ) {
+  if (DAMAGE_TEXT.test(output)) {
     return new CodedError('E_DATA_DAMAGED', `the PostgreSQL cluster in ${dir} is damaged: ${reason}`, {
       mend: 'Restore it from a backup, or move it aside to start empty. Nothing was changed.',
       details,

@@ -28,6 +28,7 @@ import { INGEST_COUNTERS } from '../threads/counters.ts';
 import type { IngestThreadParams, LostMessage } from '../threads/ingest-thread.ts';
 import type { StoreParams } from '../threads/store.ts';
 import { RESTART_BACKOFF, THREAD_INTENSITY } from '../restart-policy.ts';
+import { threadLog } from '../thread-reports.ts';
 import { IngestThreads } from './ingest-threads.ts';
 import { reconcileEach } from './reconcile-each.ts';
 import type { FromIngestThread } from './ingest-threads.ts';
@@ -84,8 +85,9 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
 
   const pool = new ThreadPool({ spareThreads: 1, threadsMax: params.threads, heapMbMax: THREAD_HEAP_MB_MAX });
   const slots = Array.from({ length: params.threads }, (_, index) => {
+    const slotId = `${host.slotId}-ingest-${index}`;
     const slot: ThreadSlot = new ThreadSlot({
-      id: `${host.slotId}-ingest-${index}`,
+      id: slotId,
       pool,
       moduleUrl: new URL('../threads/ingest-thread.ts', import.meta.url).href,
       params: async (): Promise<IngestThreadParams> => ({
@@ -105,6 +107,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
         if (message.type === 'verdicts') threads.receive(message);
         else post({ type: 'lost', ranges: [message] });
       },
+      onLog: threadLog(log, slotId),
     });
     host.report(slot.id, slot.counters);
     return slot;

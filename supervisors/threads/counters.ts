@@ -24,7 +24,11 @@ export const INGEST_COUNTERS = counterSet({
   rejects: { name: 'mutt_ingest_parked_rejects_total', help: 'Unusable records that were parked.' },
   rejectsDropped: {
     name: 'mutt_ingest_dropped_rejects_total',
-    help: 'Rejects given up because their store was away and their buffer full.',
+    help: 'Rejects given up before they were parked: their store was away, or too slow for so many.',
+  },
+  rejectsEvicted: {
+    name: 'mutt_ingest_evicted_rejects_total',
+    help: 'Parked rejects that went for newer ones, at the bound of their API key.',
   },
   frames: { name: 'mutt_ingest_frames_total', help: 'Frames stored in the ingest mailbox.' },
   frameBytes: { name: 'mutt_ingest_frame_bytes_total', help: 'Bytes of these frames.' },

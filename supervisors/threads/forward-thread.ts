@@ -6,6 +6,7 @@ import { SecretSource } from '../../gateways/secrets/secret-source.ts';
 import { deliverAlert } from '../../actors/forward/delivery.ts';
 import { forwardActor } from '../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../actors/forward/forward-actor.ts';
+import type { LaneReport } from '../../actors/forward/lane-watch.ts';
 import { retryDelayMs } from '../../actors/forward/retry-policy.ts';
 import type { Destination } from '../../actors/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -24,6 +25,12 @@ export interface ForwardThreadParams extends StoreParams {
   /** Forward threads of the node: they share each destination's rate. */
   sharers: number;
   bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
+}
+
+/** The destinations that are not well: all of them, at every change. */
+export interface FromForwardThread {
+  type: 'lanes';
+  lanes: readonly LaneReport[];
 }
 
 export type ToForwardThread = { type: 'destinations'; destinations: Destination[] };
@@ -66,6 +73,7 @@ export const threadMain: ThreadMain = async (host) => {
           const name = what === 'delivered' ? 'delivered' : (reason as keyof typeof FORWARD_COUNTERS.at);
           host.counters.add(FORWARD_COUNTERS.at[name]);
         },
+        onLanes: (lanes) => host.post({ type: 'lanes', lanes } satisfies FromForwardThread),
       })(context),
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' } },
   );

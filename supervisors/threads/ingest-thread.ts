@@ -7,15 +7,16 @@ import { openConnection } from '../../gateways/postgres/connection.ts';
 import { ROW, ROW_STAGE, ROW_WORDS, readRow } from '../../gateways/ingest/ingest-port.ts';
 import type { IngestBatch, IngestVerdict } from '../../gateways/ingest/ingest-port.ts';
 import { cutFrame, ingestActor } from '../../actors/ingest/ingest-actor.ts';
-import type { FramePart, IngestRequest, ParkedPart } from '../../actors/ingest/ingest-actor.ts';
+import type { FramePart, IngestRequest } from '../../actors/ingest/ingest-actor.ts';
 import { RejectQueue } from '../../actors/ingest/reject-queue.ts';
+import type { RejectStore } from '../../actors/ports.ts';
 import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createWriter } from '../../runtime/durable/writer.ts';
 import type { Bounds } from '../../runtime/durable/durable-store.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
-import type { ThreadMain } from '../../runtime/thread/entry.ts';
+import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads.ts';
 import { INGEST_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
@@ -34,6 +35,7 @@ export interface IngestThreadParams extends StoreParams {
 /** Messages waiting for this thread; the gateway's budget of bodies in flight bounds them long before. */
 const MAILBOX_MESSAGES_MAX = 100_000;
 const STOP_MS = 8_000;
+const TELL_EVERY_MS = 10_000;
 
 /** What the gateway process hears beside verdicts. */
 export interface LostMessage {
@@ -51,9 +53,7 @@ export const threadMain: ThreadMain = async (host) => {
     connectionsMax: 1,
     applicationName: `mutt-${host.slotId}`,
   });
-  const rejects = new RejectQueue(new PostgresRejectStore(database), systemClock, (count) =>
-    host.counters.add(INGEST_COUNTERS.at.rejectsDropped, count),
-  );
+  const rejects = rejectQueue(host, new PostgresRejectStore(database));
   const newFrameId = uuidV7Maker(systemClock, (bytes) => randomFillSync(bytes));
   const witnessed = new Float64Array(params.witnessed);
 
@@ -84,8 +84,10 @@ export const threadMain: ThreadMain = async (host) => {
     ingestActor({
       partitions: params.partitions,
       writer,
-      parking: { park: (parts) => rejects.park(parts.map(rejectOf(newFrameId))) },
-      count: (what, n) => host.counters.add(INGEST_COUNTERS.at[what], n),
+      parking: {
+        park: (count, at) => rejects.park(count, (nth) => ({ id: formatUuid(newFrameId()), ...at(nth) })),
+      },
+      count: (events) => host.counters.add(INGEST_COUNTERS.at.events, events),
     }),
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' }, drainAtStop: true },
   );
@@ -161,6 +163,51 @@ function openRows(batch: IngestBatch, onVerdict: (verdict: IngestVerdict) => voi
   return requests;
 }
 
-function rejectOf(newId: () => Buffer): (part: ParkedPart) => ParkedPart & { id: string } {
-  return (part) => ({ id: formatUuid(newId()), ...part });
+/** Counts what becomes of rejects, and tells of losses: once a while, with how many there were. */
+function rejectQueue(host: ThreadHost, store: RejectStore): RejectQueue {
+  const { at } = INGEST_COUNTERS;
+  const tellDropped = occasionally((count, fields) =>
+    host.log('warn', 'rejects were dropped', { count, ...fields }),
+  );
+  const tellEvicted = occasionally((count) =>
+    host.log('warn', 'rejects are at the bound of their API key: the oldest went', { count }),
+  );
+  return new RejectQueue({
+    store,
+    clock: systemClock,
+    onParked: (count, evicted) => {
+      host.counters.add(at.rejects, count);
+      if (evicted === 0) return;
+      host.counters.add(at.rejectsEvicted, evicted);
+      tellEvicted(evicted);
+    },
+    onDropped: (count, why, code) => {
+      host.counters.add(at.rejectsDropped, count);
+      tellDropped(count, { why, ...(code === undefined ? {} : { code }) });
+    },
+  });
+}
+
+/** Tells at once, and what comes within `TELL_EVERY_MS` of it together afterwards. */
+function occasionally(
+  tell: (count: number, fields: Record<string, unknown>) => void,
+): (count: number, fields?: Record<string, unknown>) => void {
+  let untold = 0;
+  let last: Record<string, unknown> = {};
+  let isQuiet = false;
+  const tellNow = (): void => {
+    if (untold === 0) {
+      isQuiet = false;
+      return;
+    }
+    tell(untold, last);
+    untold = 0;
+    isQuiet = true;
+    systemClock.after(TELL_EVERY_MS, tellNow, { ref: false });
+  };
+  return (count, fields = {}) => {
+    untold += count;
+    last = fields;
+    if (!isQuiet) tellNow();
+  };
 }

@@ -149,7 +149,12 @@ describe('bootstrap.mjs', () => {
     const clone = makeClone();
     rmSync(join(clone, 'package-lock.json'));
     mkdirSync(join(clone, 'supervisors'));
-    for (const name of ['bootstrap.mjs', 'exclusive-lock.mjs', 'process-identity.mjs']) {
+    for (const name of [
+      'bootstrap.mjs',
+      'exclusive-lock.mjs',
+      'make-directory.mjs',
+      'process-identity.mjs',
+    ]) {
       cpSync(join(SUPERVISORS, name), join(clone, 'supervisors', name));
     }
     symlinkSync(NODE_MODULES, join(clone, 'node_modules'));
@@ -159,11 +164,11 @@ describe('bootstrap.mjs', () => {
     return clone;
   }
 
-  function start(clone: string, args: string[]): ReturnType<typeof spawn> {
+  function start(clone: string, args: string[], more: NodeJS.ProcessEnv = {}): ReturnType<typeof spawn> {
     const { NODE_COMPILE_CACHE: _, ...env } = process.env;
     return spawn(process.execPath, [join(clone, 'supervisors', 'bootstrap.mjs'), ...args], {
       cwd: '/',
-      env,
+      env: { ...env, ...more },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
   }
@@ -182,6 +187,12 @@ describe('bootstrap.mjs', () => {
     expect(existsSync(join(clone, 'var', 'cache', 'compile'))).to.equal(true);
   });
 
+  it('does without the cache where none can be made, and does not try for ever', async () => {
+    const clone = runnable('console.log(JSON.stringify({ cache: process.env.NODE_COMPILE_CACHE ?? null }));');
+    const child = start(clone, ['start'], { MUTT_DATA_DIR: '/proc/mutt' });
+    expect(await saidBy(child)).to.deep.equal({ cache: null });
+  });
+
   it('runs another file with --run', async () => {
     const clone = runnable('');
     writeFileSync(
@@ -191,10 +202,10 @@ describe('bootstrap.mjs', () => {
     expect(await saidBy(start(clone, ['--run', 'other.ts', '--long']))).to.deep.equal(['--long']);
   });
 
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     it(`passes ${signal} on once, however often it arrives within a moment, and waits for the end`, async () => {
       const clone = runnable(`let times = 0;
-        for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
           process.on(signal, () => {
             times += 1;
             setTimeout(() => process.exit(40 + times), 300);

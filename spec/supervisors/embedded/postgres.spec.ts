@@ -4,7 +4,17 @@
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pgPromise from 'pg-promise';
@@ -15,6 +25,8 @@ import { killHard, saidBy } from '../../support/said-by.ts';
 import { specDirectory, startOwnPostgres } from '../../support/servers.ts';
 
 const PARENT = fileURLToPath(new URL('./start-and-wait.ts', import.meta.url));
+/** Somewhere in the part of pg_control that its checksum covers. */
+const FLIPPED_BYTE = 40;
 /** The driver's own client; its published types leave these out. */
 interface Client {
   connect(): Promise<void>;
@@ -40,6 +52,12 @@ async function failureOf(work: Promise<unknown>): Promise<CodedError> {
     () => expect.fail('it did not fail'),
     (error: unknown) => error as CodedError,
   );
+}
+
+function flipped(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[FLIPPED_BYTE] = (bytes[FLIPPED_BYTE] ?? 0) ^ 1;
+  return copy;
 }
 
 describe('startPrivatePostgres', () => {
@@ -128,17 +146,51 @@ describe('startPrivatePostgres', () => {
       ['is of an older version', 'PG_VERSION', '12\n', 'E_DATA_OLDER'],
       ['names no version', 'PG_VERSION', 'what?', 'E_DATA_DAMAGED'],
       ['has lost its control file', 'global/pg_control', '', 'E_DATA_DAMAGED'],
+      ['has a control file of another build', 'global/pg_control', Buffer.alloc(8_192), 'E_DATA_DAMAGED'],
+      ['has a control file with a flipped bit', 'global/pg_control', 'flip', 'E_DATA_DAMAGED'],
     ] as const) {
       it(`refuses one that ${title} and leaves it as it is`, async () => {
         const path = join(broken, 'data', file);
         const before = readFileSync(path);
-        writeFileSync(path, content);
+        const damaged = content === 'flip' ? flipped(before) : Buffer.from(content);
+        writeFileSync(path, damaged);
         const failure = await failureOf(startPrivatePostgres({ dir: broken }));
         expect(failure.code, failure.message).to.equal(code);
         expect(failure.mend).to.include('Nothing was changed');
-        expect(readFileSync(path, 'utf8')).to.equal(content);
+        expect(readFileSync(path).equals(damaged)).to.equal(true);
         writeFileSync(path, before);
       });
     }
+
+    it('refuses one whose password file is missing, names it, and makes no other', async () => {
+      const path = join(broken, 'password');
+      const before = readFileSync(path);
+      rmSync(path);
+      const failure = await failureOf(startPrivatePostgres({ dir: broken }));
+      expect(failure).to.include({ code: 'E_DATA_DAMAGED' });
+      expect(failure.message).to.include(path);
+      expect(existsSync(path)).to.equal(false);
+      writeFileSync(path, before);
+    });
+
+    it('refuses one that is gone: it must not look like a first start', async () => {
+      const path = join(broken, 'data');
+      renameSync(path, join(broken, 'elsewhere'));
+      const failure = await failureOf(startPrivatePostgres({ dir: broken }));
+      expect(failure, failure.message).to.include({ code: 'E_DATA_DAMAGED' });
+      expect(failure.message).to.include(path);
+      expect(failure.mend).to.include('Nothing was changed');
+      expect(existsSync(path)).to.equal(false);
+    });
+
+    it('refuses when all of it is gone, and what was outside of it is still there', async () => {
+      const traceFile = join(specDirectory('postgres-trace'), 'snapshot.json');
+      const gone = specDirectory('postgres-gone');
+      writeFileSync(traceFile, '{}');
+      const failure = await failureOf(startPrivatePostgres({ dir: gone, traceFile }));
+      expect(failure, failure.message).to.include({ code: 'E_DATA_DAMAGED' });
+      expect(failure.message).to.include(traceFile);
+      expect(readdirSync(gone)).to.deep.equal([]);
+    });
   });
 });
