@@ -35,7 +35,8 @@ export interface Reject {
   body: Buffer;
 }
 export interface RejectStore {
-  park(rejects: readonly Reject[]): Promise<void>;
+  /** Idempotent by id. Resolves to how many had to go for them, at the bound of their API key: the oldest. */
+  park(rejects: readonly Reject[]): Promise<number>;
 }
 
 /** An event that breaks its handler, with what it did. Never dropped. */

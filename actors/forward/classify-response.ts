@@ -5,7 +5,7 @@
  * An alert is only given up for what the alert itself is to blame for. Redirects are not followed (the credential would
  * go along) and not the alert's fault: they are tried again until somebody corrects the address.
  */
-import { codeOf, messageOf } from '../../runtime/errors.ts';
+import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import type { DeliveryFailure, DeliveryOutcome } from '../ports.ts';
 
 /** Longest wait a destination may ask for. */
@@ -55,7 +55,12 @@ export function classifyFailure(thrown: unknown): DeliveryOutcome {
   return {
     kind: 'retry',
     reason,
-    error: `${code}: ${withoutSecrets(messageOf(thrown))}`.slice(0, EXCERPT_CHARS_MAX),
+    // Our own errors hold no secret, and may name where one should be.
+    error:
+      `${code}: ${thrown instanceof CodedError ? thrown.message : withoutSecrets(messageOf(thrown))}`.slice(
+        0,
+        EXCERPT_CHARS_MAX,
+      ),
   };
 }
 

@@ -23,6 +23,8 @@ import type {
 import type { DeliveryOutcome, Destination } from '../ports.ts';
 import { HeldAlerts } from './held-alerts.ts';
 import type { Reading } from './held-alerts.ts';
+import { LaneWatch } from './lane-watch.ts';
+import type { LaneReport } from './lane-watch.ts';
 import { Lane } from './lane.ts';
 import type { LaneAction, LaneItem, LaneOptions } from './lane.ts';
 import { DEAD_LANE, alertLane, decodeStoredAlert, encodeStoredAlert, retrySet } from './messages.ts';
@@ -46,6 +48,8 @@ export interface ForwardOptions {
   leaseLeftMs: () => number;
   bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
   count: (what: ForwardCount, reason?: string) => void;
+  /** The destinations that are not well, at every change and once at the start. */
+  onLanes: (reports: readonly LaneReport[]) => void;
 }
 
 export type ForwardCount = 'delivered' | 'retried' | 'refused' | 'paused';
@@ -103,6 +107,7 @@ class Forward {
   readonly #context: ActorContext<ForwardMessage>;
   readonly #options: ForwardOptions;
   readonly #settlements: Settlements;
+  readonly #watch: LaneWatch;
   readonly #destinations = new Map<string, Destination>();
   readonly #lanes = new Map<string, Lane<Item>>();
   /**
@@ -125,6 +130,11 @@ class Forward {
     this.#context = context;
     this.#options = options;
     this.#generation = options.store.generation;
+    this.#watch = new LaneWatch({
+      clock: context.clock,
+      log: (level, text, fields) => context.log(level, text, fields),
+      onChange: options.onLanes,
+    });
     this.#settlements = new Settlements({
       store: options.store,
       clock: context.clock,
@@ -185,6 +195,7 @@ class Forward {
         this.#settle(message.item, message.outcome);
         break;
       case 'look for due':
+        this.#watch.look(this.#destinations);
         void this.#lookForDue();
         return;
       case 'fail':
@@ -323,6 +334,7 @@ class Forward {
     const id = `${origin.partition} ${origin.source.inputs?.[0]?.id ?? payload.toString('latin1')}`;
     if (!this.#held.take(origin.destination, id, reading)) return;
     this.#options.count('refused', 'template');
+    this.#watch.noteDead(origin.destination, 'template', 'the stored alert cannot be read');
     this.#settlements.add(origin.partition, {
       ...this.#taking(origin, id),
       plan: {
@@ -393,6 +405,7 @@ class Forward {
     const lane = this.#lanes.get(item.destination);
     if (lane === undefined) return;
     const action = lane.settle(item, outcome, this.#context.clock.monotonicMs());
+    this.#watch.note(item.destination, outcome, lane);
     this.#count(outcome);
     if (action.kind === 'kept') {
       if (item.generation === this.#generation) this.#remember(item, outcome);

@@ -67,6 +67,11 @@ export class Lane<I extends LaneItem> {
     return this.#breaker;
   }
 
+  /** Deliveries that have failed since the last one that was answered. */
+  get failuresInRow(): number {
+    return this.#failuresInRow;
+  }
+
   /** Alerts in the lane, in flight included. */
   get size(): number {
     return this.#waiting.length + this.#inFlight.size;

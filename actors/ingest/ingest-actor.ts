@@ -45,9 +45,9 @@ export interface IngestMessage {
   requests: IngestRequest[];
 }
 
-/** Where unusable input goes. Settles in bounded time; never rejects. */
+/** Where unusable input goes: `count` parts, made by `at` when there is room. Settles in bounded time; never rejects. */
 export interface RejectParking {
-  park(parts: readonly ParkedPart[]): Promise<void>;
+  park(count: number, at: (nth: number) => ParkedPart): Promise<void>;
 }
 export interface ParkedPart {
   keyName: string;
@@ -73,7 +73,8 @@ export interface IngestOptions {
   /** Its frames are made by `cutFrame`. */
   writer: Writer<FramePart, string>;
   parking: RejectParking;
-  count: (what: 'events' | 'rejects', n: number) => void;
+  /** Events that were stored. */
+  count: (events: number) => void;
 }
 
 /** Events of one request and partition that are submitted together: a frame holds several such parts. */
@@ -88,6 +89,14 @@ const POISON = {
 };
 /** Of one reject; enough to see what it was. */
 const PARKED_BYTES_MAX = 1024 * 1024;
+/** A request with more may have to wait until its rejects are parked. */
+const FEW_REJECTS = 500;
+/**
+ * What such requests may hold while they wait, all together; one alone may hold more. Past it: 503, nothing stored, and
+ * the sender's resend loses nothing. As many as a slow PostgreSQL takes in the time that a request may wait.
+ */
+const REJECTS_WAITING_MAX = 250_000;
+const BODY_BYTES_WAITING_MAX = 16 * 1024 * 1024;
 
 /** Makes one frame of the parts that have come while the last one was being stored. Its id is the frame's id. */
 export function cutFrame(
@@ -103,10 +112,11 @@ export function cutFrame(
 export function ingestActor(options: IngestOptions): ActorFactory<IngestMessage> {
   return ({ clock }) => {
     const unanswered = new Set<Promise<void>>();
+    const crowd = new RejectCrowd();
     return {
       handle: ({ requests }) => {
         for (const request of requests) {
-          const answering = take(request, options, clock);
+          const answering = take(request, options, clock, crowd);
           if (answering === undefined) continue;
           unanswered.add(answering);
           void answering.then(() => unanswered.delete(answering));
@@ -121,7 +131,12 @@ export function ingestActor(options: IngestOptions): ActorFactory<IngestMessage>
 }
 
 /** Undefined when the request is answered already. Never rejects. */
-function take(request: IngestRequest, options: IngestOptions, clock: Clock): Promise<void> | undefined {
+function take(
+  request: IngestRequest,
+  options: IngestOptions,
+  clock: Clock,
+  crowd: RejectCrowd,
+): Promise<void> | undefined {
   const receivedAtMs = clock.wallMs();
   if (request.isPoison) return parkWhole(request, POISON, receivedAtMs, options);
   request.mark('decoding');
@@ -145,13 +160,46 @@ function take(request: IngestRequest, options: IngestOptions, clock: Clock): Pro
     request.answer(outcomeOf('refused', 0, rejected));
     return undefined;
   }
+  const leave = crowd.enter(rejected.length, body.length);
+  if (leave === undefined) {
+    request.answer(outcomeOf('full'));
+    return undefined;
+  }
   request.mark('storing');
   const waits = partsOf(request, body, accepted, options.partitions).map(([partition, part]) =>
     options.writer.submit(partition, INGEST_LANE, part.inputs.length, part),
   );
-  return settle(request, waits, accepted.length, rejected, options, () =>
-    rejected.map((part) => parked(request, part, body.subarray(part.start, part.end), receivedAtMs)),
-  );
+  const partAt = (nth: number): ParkedPart => {
+    const part = rejected[nth] as RejectedPart;
+    return parked(request, part, body.subarray(part.start, part.end), receivedAtMs);
+  };
+  return settle(request, waits, accepted.length, rejected, options, partAt).finally(leave);
+}
+
+/**
+ * Requests with many rejects, which may wait long and hold their bodies meanwhile: so few of them at once that the
+ * gateway's budget of bodies and this thread's memory are left to others.
+ */
+class RejectCrowd {
+  #requests = 0;
+  #rejects = 0;
+  #bodyBytes = 0;
+
+  /** What to call when the request is answered, or undefined when there is no room for it now. */
+  enter(rejects: number, bodyBytes: number): (() => void) | undefined {
+    if (rejects <= FEW_REJECTS) return () => undefined;
+    const isTooMuch =
+      this.#rejects + rejects > REJECTS_WAITING_MAX || this.#bodyBytes + bodyBytes > BODY_BYTES_WAITING_MAX;
+    if (this.#requests > 0 && isTooMuch) return undefined;
+    this.#change(1, rejects, bodyBytes);
+    return () => this.#change(-1, -rejects, -bodyBytes);
+  }
+
+  #change(requests: number, rejects: number, bodyBytes: number): void {
+    this.#requests += requests;
+    this.#rejects += rejects;
+    this.#bodyBytes += bodyBytes;
+  }
 }
 
 /** Answers when everything of the request has settled, so that nobody reads its body any more. */
@@ -161,16 +209,15 @@ async function settle(
   accepted: number,
   rejected: readonly RejectedPart[],
   options: IngestOptions,
-  parkedParts: () => ParkedPart[],
+  partAt: (nth: number) => ParkedPart,
 ): Promise<void> {
   // At once: a submission that fails while nobody listens would take the thread down.
   const results = await Promise.allSettled(waits);
   const failures = results.flatMap((result) => (result.status === 'rejected' ? [codeOf(result.reason)] : []));
   if (failures.length === 0) {
     // Only now: a request that is refused comes again, and its rejects would be parked a second time.
-    if (rejected.length > 0) await options.parking.park(parkedParts());
-    options.count('events', accepted);
-    options.count('rejects', rejected.length);
+    options.count(accepted);
+    if (rejected.length > 0) await options.parking.park(rejected.length, partAt);
     const isUnreadable = accepted === 0 && rejected.length > 0 && rejected.every(isUnreadableReject);
     request.answer(outcomeOf(isUnreadable ? 'unreadable' : 'stored', accepted, rejected));
     return;
@@ -220,9 +267,8 @@ function parkWhole(
     request.answer(outcome);
     return undefined;
   }
-  options.count('rejects', 1);
   return options.parking
-    .park([parked(request, part, request.body, receivedAtMs)])
+    .park(1, () => parked(request, part, request.body, receivedAtMs))
     .then(() => request.answer(outcome));
 }
 

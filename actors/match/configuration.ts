@@ -39,6 +39,7 @@ const DESTINATION_FIELDS = [
   'timeout_ms',
 ] as const;
 const RULES_MAX = 50_000;
+const INT4_MAX = 2_147_483_647;
 const DESTINATIONS_MAX = 64;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const HOST_CHARS_MAX = 255;
@@ -51,8 +52,23 @@ const DEFAULT_RATE_PER_SECOND = 50;
 const DEFAULT_CONCURRENCY = 4;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** @throws CodedError E_CONFIG_INVALID with `details.faults`: field, value, why, mend. */
-export function parseConfiguration(input: unknown): ConfigurationDocument {
+/** The rules that rules of the document clear and that are not in it: ids for `parseConfiguration` to be asked about. */
+export function clearedElsewhere(input: unknown): number[] {
+  const rules = asObject(input)?.rules;
+  const fields = (Array.isArray(rules) ? (rules as unknown[]) : []).map((rule) => asObject(rule) ?? {});
+  const own = new Set(fields.map(({ id }) => id));
+  const cleared = new Set(fields.map(({ clears }) => clears).filter((id) => !own.has(id)));
+  return [...cleared].filter((id): id is number => Number.isInteger(id) && (id as number) <= INT4_MAX);
+}
+
+/**
+ * Everything that is wrong, at once. `missing`: of the ids of `clearedElsewhere`, those of no stored rule.
+ * @throws CodedError E_CONFIG_INVALID with `details.faults`: field, value, why, mend.
+ */
+export function parseConfiguration(
+  input: unknown,
+  missing: ReadonlySet<number> = new Set(),
+): ConfigurationDocument {
   const faults: Fault[] = [];
   const document = asObject(input);
   if (document === undefined) {
@@ -73,6 +89,7 @@ export function parseConfiguration(input: unknown): ConfigurationDocument {
     reason: parseReason(document.reason, faults),
   };
   repeated(configuration.destinations, 'destinations', faults);
+  faults.push(...ruleLinkFaults(document.rules, missing));
   if (faults.length > 0) throw invalid(faults);
   return configuration;
 }
@@ -85,6 +102,36 @@ function repeated(named: readonly { name: string }[], field: string, faults: Fau
       faults.push({ field, value: shown(name), why: 'has two of this name', mend: 'Rename one.' });
     seen.add(name);
   }
+}
+
+/** What is wrong between rules: two of one name or id, and what is cleared and is nowhere. Judged also of faulty ones. */
+function ruleLinkFaults(rules: unknown, missing: ReadonlySet<number>): Fault[] {
+  const faults: Fault[] = [];
+  const seen = new Map<string, number>();
+  for (const [at, rule] of (Array.isArray(rules) ? (rules as unknown[]) : []).entries()) {
+    const fields = asObject(rule);
+    if (fields === undefined) continue;
+    for (const key of ['name', 'id'] as const) {
+      const value = fields[key];
+      if (value === undefined || value === null) continue;
+      const earlier = seen.get(`${key} ${shown(value)}`);
+      if (earlier === undefined) seen.set(`${key} ${shown(value)}`, at);
+      else {
+        const why = `is the ${key} of rules[${earlier}] too`;
+        faults.push({
+          field: `rules[${at}].${key}`,
+          value: shown(value),
+          why,
+          mend: `Each ${key} is of one rule.`,
+        });
+      }
+    }
+    const { clears } = fields;
+    if (typeof clears !== 'number' || !missing.has(clears)) continue;
+    const mend = 'Give the id of a rule; `mutt rules list` shows them.';
+    faults.push({ field: `rules[${at}].clears`, value: shown(clears), why: 'is the id of no rule', mend });
+  }
+  return faults;
 }
 
 function parseNamedRule(input: unknown, at: number, faults: Fault[]): NamedRule[] {
@@ -249,6 +296,11 @@ function integer(...[given, prefix, name, [min, max], fallback, faults]: Paramet
 
 function text(value: unknown, field: string, charsMax: number, faults: Fault[]): string[] {
   if (typeof value === 'string' && value.trim() !== '' && value.length <= charsMax) return [value];
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    const mend = `Put it in quotes: "${value}".`;
+    faults.push({ field, value: shown(value), why: `is a ${typeof value}, not a text`, mend });
+    return [];
+  }
   const mend = `Use a text of 1 to ${charsMax} characters.`;
   faults.push({ field, value: shown(value), why: 'is not a usable text', mend });
   return [];

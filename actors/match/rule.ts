@@ -38,7 +38,7 @@ const WORD_CHARS_MAX = 64;
 const TESTS_MAX = 100;
 export const PRIORITY_MAX = 1_000_000;
 
-// What fields are made of. Each description completes the sentence "must be …" of a fault.
+// What fields are made of. Each description completes "must be …" and "Give …" of a fault.
 const text = (max: number): TSchema =>
   Type.String({
     minLength: 1,
@@ -102,6 +102,7 @@ export const ruleSchema = Type.Object(
 export const ruleCheck = Compile(ruleSchema);
 
 type Fields = Record<string, unknown>;
+const REQUIRED = ['prod_handling', 'dev_handling', 'team_assignment'];
 const FIELD_NAMES = Object.keys(ruleSchema.properties);
 /** What narrows a rule down; it needs at least one of them. */
 const CRITERIA = [
@@ -157,9 +158,7 @@ function shapeFaults(fields: Fields): RuleFault[] {
     );
   }
   const properties = ruleSchema.properties as Record<string, TSchema & { description?: string }>;
-  const missing = ['prod_handling', 'dev_handling', 'team_assignment'].filter(
-    (name) => fields[name] === undefined,
-  );
+  const missing = REQUIRED.filter((name) => fields[name] === undefined);
   for (const name of missing) {
     faults.push(fault(name, undefined, 'is missing', `Give ${properties[name]!.description}.`));
   }
@@ -169,10 +168,26 @@ function shapeFaults(fields: Fields): RuleFault[] {
     const value = fields[name];
     const choices = name.endsWith('_handling') ? HANDLINGS : [];
     const nearest = typeof value === 'string' ? nearestOf(value, choices) : undefined;
-    const mend = nearest === undefined ? `Give ${property.description}.` : `Did you mean ${nearest}?`;
-    faults.push(fault(name, value, `must be ${property.description}`, mend));
+    if (isTextUnquoted(property, value)) {
+      faults.push(
+        fault(name, value, `is a ${typeof value}, not a text`, `Put it in quotes: "${String(value)}".`),
+      );
+      continue;
+    }
+    // What it must be is said once: as the remedy, or before a nearer one.
+    faults.push(
+      nearest === undefined
+        ? fault(name, value, 'cannot be used', `Give ${property.description}.`)
+        : fault(name, value, `must be ${property.description}`, `Did you mean ${nearest}?`),
+    );
   }
   return faults;
+}
+
+/** YAML reads 500 and true as no texts. */
+function isTextUnquoted(property: TSchema, value: unknown): boolean {
+  if (typeof value !== 'number' && typeof value !== 'boolean') return false;
+  return Value.Check(property, String(value)) && !Value.Check(property, 0);
 }
 
 /** The rule with defaults, names turned into numbers, and OIDs in canonical form. Assumes sound types. */

@@ -26,6 +26,8 @@ export interface AdminPort {
   rules(): Promise<unknown>;
   /** Rejects with `E_CONFIG_INVALID` (details.faults) for bad input; nothing is applied then. */
   applyRules(document: unknown, caller: Caller): Promise<unknown>;
+  /** As `applyRules`, and applies nothing. */
+  checkRules(document: unknown): Promise<unknown>;
   /** Rejects with `E_ACTOR_UNKNOWN`. `kill` gives it no time to finish. */
   restartActor(id: string, how: 'kill' | 'drain', caller: Caller): Promise<unknown>;
 }

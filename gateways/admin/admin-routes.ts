@@ -60,6 +60,12 @@ export function adminRoutes(port: AdminPort, recent: RecentAlertRing): Route[] {
     },
     {
       method: 'post',
+      path: '/api/v2/rules/check',
+      scope: 'read',
+      answer: async ({ body }) => ({ body: await port.checkRules(body) }),
+    },
+    {
+      method: 'post',
       path: '/api/v2/actors/:id/restart',
       scope: 'operate',
       answer: async ({ parameters, body, caller }) => ({

@@ -12,7 +12,7 @@ import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
 import { FailureBrake } from '../http/failure-brake.ts';
 import type { KeyCheck, KeyScope } from '../http/key-ring.ts';
 import type { GatewayLog } from '../http/log.ts';
-import { presentedKey } from '../http/presented-key.ts';
+import { readPresentedKey } from '../http/presented-key.ts';
 import { writeProblem } from '../http/problem.ts';
 import type { Problem } from '../http/problem.ts';
 import { readBody } from '../http/read-body.ts';
@@ -119,7 +119,7 @@ export class AdminServer {
 
   async #serve(route: Route, response: HttpResponse, request: HttpRequest): Promise<void> {
     const correlationId = correlationIdOf(request.getHeader('x-correlation-id'));
-    const presented = presentedKey(request.getHeader('x-api-key'), request.getHeader('authorization'));
+    const presented = readPresentedKey(request);
     const address = response.getRemoteAddress();
     const contentLength = request.getHeader('content-length');
     const query = new URLSearchParams(request.getQuery() ?? '');
@@ -181,12 +181,14 @@ export class AdminServer {
 
   #admit(
     route: Route,
-    presented: string,
+    presented: ReturnType<typeof readPresentedKey>,
     address: ArrayBuffer,
   ): { keyName: string } | { keyName?: undefined; problem: Problem } {
     if (route.scope === 'open' && isLoopback(address)) return { keyName: 'loopback' };
-    const verdict = this.#options.keys.verify(presented);
-    if (verdict.state === 'unknown' && presented === '') {
+    if (presented.isAmbiguous)
+      return { problem: refusedKey('E_KEY_UNKNOWN', 'Two different keys were sent: send one.') };
+    const verdict = this.#options.keys.verify(presented.key);
+    if (verdict.state === 'unknown' && presented.key === '') {
       return { problem: refusedKey('E_KEY_MISSING', 'Send a key in the X-API-KEY header.') };
     }
     if (verdict.state === 'unknown')
@@ -240,7 +242,8 @@ function holds(scopes: readonly KeyScope[], needed: KeyScope | 'sink'): boolean 
 
 function describeProblem(status: string, code: string, thrown: unknown): Problem {
   const mend = (thrown as { mend?: unknown }).mend;
-  const detail = typeof mend === 'string' ? `${messageOf(thrown)}. ${mend}` : messageOf(thrown);
+  const detail =
+    typeof mend === 'string' ? `${messageOf(thrown).replace(/\.$/, '')}. ${mend}` : messageOf(thrown);
   return { status, code, detail };
 }
 

@@ -49,6 +49,8 @@ export interface NodeStatus {
   /** Name to address, for example `ingest`: `http://127.0.0.1:8080`. */
   addresses?: Record<string, string>;
   snapshot?: { version: number; applied?: { worker: string; version: number }[] };
+  /** Those that are not well. */
+  destinations?: { name: string; state: string; last_error: string; since: string }[];
   actors?: TreeNode;
 }
 
@@ -127,6 +129,24 @@ export class AdminClient {
     };
   }
 
+  /** What the node would refuse a document for; nothing is applied. */
+  async faultsOf(document: unknown, signal?: AbortSignal): Promise<FieldFault[]> {
+    const call: HttpCall = {
+      method: 'POST',
+      path: '/api/v2/rules/check',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(document),
+    };
+    try {
+      await this.#ask(call, signal);
+      return [];
+    } catch (thrown) {
+      const faults = (thrown as Partial<CodedError>).details?.['faults'];
+      if (Array.isArray(faults)) return faults as FieldFault[];
+      throw thrown;
+    }
+  }
+
   close(): void {
     this.#http.close();
   }
@@ -134,8 +154,21 @@ export class AdminClient {
   async #ask<T>(call: HttpCall, signal?: AbortSignal): Promise<T> {
     const reply = await this.#http.send(signal === undefined ? call : { ...call, signal });
     if (reply.status === 200) return parseReply(reply) as T;
-    throw problemOf(reply);
+    const problem = problemOf(reply);
+    throw problem.code === 'E_ROUTE_UNKNOWN' ? noAdminPort(problem) : problem;
   }
+}
+
+/** The paths of the API are known: what does not have them is another port of the node, or an older one. */
+function noAdminPort(problem: CodedError): CodedError {
+  return new CodedError(
+    problem.code,
+    `this is no admin port of MUTT, or one of an older node: ${problem.message}`,
+    {
+      mend: 'Give the address of the admin port with --admin-url, for example http://127.0.0.1:8090.',
+      details: problem.details,
+    },
+  );
 }
 
 /** The JSON object or array of a reply. Throws `E_REPLY_INVALID`. */

@@ -16,6 +16,10 @@ import { printable } from './terminal-text.ts';
 export interface RejectReason {
   code: string;
   message: string;
+  /** Where the first record of this reason came from, if that is known. */
+  file?: string;
+  /** From 1. */
+  line?: number;
 }
 
 export interface BatchOutcome {
@@ -177,7 +181,7 @@ function queuedOutcome(batch: Batch, document: Record<string, unknown>): BatchOu
       mend: 'Something else seems to listen at this address: check --url.',
     });
   }
-  const reasons = reasonsOf(document['errors']);
+  const reasons = reasonsOf(document['errors'], batch);
   if (accepted === 0) return { accepted, rejected: batch.events, unanswered: 0, reasons };
   const uncounted = batch.events - accepted - rejected;
   if (uncounted !== 0) {
@@ -194,20 +198,21 @@ function refusedOutcome(batch: Batch, reply: HttpReply): BatchOutcome {
   const problem = problemOf(reply);
   let reasons: RejectReason[] = [];
   try {
-    reasons = reasonsOf((parseReply(reply) as Record<string, unknown>)['errors']);
+    reasons = reasonsOf((parseReply(reply) as Record<string, unknown>)['errors'], batch);
   } catch {
     // A proxy's own page: its status is the reason.
   }
   const code = typeof problem.details['code'] === 'string' ? problem.details['code'] : problem.code;
-  if (reasons.length === 0) reasons = [{ code, message: problem.message }];
+  if (reasons.length === 0) reasons = [{ code, message: problem.message, ...batch.origins?.[0] }];
   return { accepted: 0, rejected: batch.events, unanswered: 0, reasons };
 }
 
-function reasonsOf(errors: unknown): RejectReason[] {
+function reasonsOf(errors: unknown, batch: Batch): RejectReason[] {
   if (!Array.isArray(errors)) return [];
   return (errors as unknown[]).flatMap((error) => {
-    const { code, message } = (error ?? {}) as Record<string, unknown>;
+    const { index, code, message } = (error ?? {}) as Record<string, unknown>;
     if (typeof code !== 'string' || typeof message !== 'string') return [];
-    return [{ code: printable(code), message: printable(message) }];
+    const origin = typeof index === 'number' ? batch.origins?.[index] : undefined;
+    return [{ code: printable(code), message: printable(message), ...origin }];
   });
 }

@@ -12,6 +12,18 @@ export interface Batch {
   body: Buffer;
   /** Records in the body: what the server must have accepted and rejected, together. */
   events: number;
+  /** Where each record comes from, if that is known. */
+  origins?: readonly LineOrigin[];
+}
+
+export interface LineOrigin {
+  file: string;
+  /** From 1. */
+  line: number;
+}
+interface Line {
+  bytes: Buffer;
+  origin: LineOrigin | undefined;
 }
 
 export const CONTENT_TYPE: Readonly<Record<BatchKind, string>> = {
@@ -41,17 +53,20 @@ export class LineBatcher {
   }
 
   /** Takes one line that is not blank; gives the batches it has completed, in order. */
-  add(line: Buffer): Batch[] {
+  add(line: Buffer, origin?: LineOrigin): Batch[] {
     const first = firstByte(line);
     const value = first === BRACE || first === BRACKET ? parse(line) : undefined;
-    if (Array.isArray(value))
-      return value.length === 0 ? [] : [{ kind: 'array', body: line, events: value.length }];
+    if (Array.isArray(value)) {
+      if (value.length === 0) return [];
+      const origins = value.flatMap(() => origin ?? []);
+      return [{ kind: 'array', body: line, events: value.length, origins }];
+    }
     const gathering = value === undefined ? this.#text : this.#json;
     const batches: Batch[] = [];
     if (!gathering.isEmpty && gathering.bytes + line.length + 1 > this.#options.bytesMax) {
       batches.push(gathering.take());
     }
-    gathering.push(line);
+    gathering.push({ bytes: line, origin });
     if (gathering.lines >= this.#options.linesMax) batches.push(gathering.take());
     return batches;
   }
@@ -68,15 +83,16 @@ export class LineBatcher {
  */
 export function halves(batch: Batch): [Batch, Batch] | undefined {
   if (batch.events < 2 || batch.kind === 'array') return undefined;
-  const lines: Buffer[] = [];
+  const lines: Line[] = [];
   for (let start = 0; start <= batch.body.length;) {
     const end = batch.body.indexOf(LINE_END, start);
-    lines.push(batch.body.subarray(start, end === -1 ? undefined : end));
+    const bytes = batch.body.subarray(start, end === -1 ? undefined : end);
+    lines.push({ bytes, origin: batch.origins?.[lines.length] });
     if (end === -1) break;
     start = end + 1;
   }
   const middle = Math.ceil(lines.length / 2);
-  const part = (some: Buffer[]): Batch => {
+  const part = (some: Line[]): Batch => {
     const gathering = new Gathering(batch.kind);
     for (const line of some) gathering.push(line);
     return gathering.take();
@@ -86,7 +102,7 @@ export function halves(batch: Batch): [Batch, Batch] | undefined {
 
 class Gathering {
   readonly #kind: BatchKind;
-  #lines: Buffer[] = [];
+  #lines: Line[] = [];
   bytes = 0;
 
   constructor(kind: BatchKind) {
@@ -101,9 +117,9 @@ class Gathering {
     return this.#lines.length;
   }
 
-  push(line: Buffer): void {
+  push(line: Line): void {
     this.#lines.push(line);
-    this.bytes += line.length + 1;
+    this.bytes += line.bytes.length + 1;
   }
 
   take(): Batch {
@@ -111,15 +127,16 @@ class Gathering {
     this.#lines = [];
     this.bytes = 0;
     if (this.#kind === 'text') putPlainFirst(lines);
-    const parts = lines.flatMap((line, index) => (index === 0 ? [line] : [LINE_END, line]));
-    return { kind: this.#kind, body: Buffer.concat(parts), events: lines.length };
+    const parts = lines.flatMap(({ bytes }, index) => (index === 0 ? [bytes] : [LINE_END, bytes]));
+    const origins = lines.flatMap(({ origin }) => origin ?? []);
+    return { kind: this.#kind, body: Buffer.concat(parts), events: lines.length, origins };
   }
 }
 
 /** Lines that look like JSON and are none become rejects in any order, so moving a plain one before them harms nobody. */
-function putPlainFirst(lines: Buffer[]): void {
-  const isPlain = (line: Buffer): boolean => {
-    const first = firstByte(line);
+function putPlainFirst(lines: Line[]): void {
+  const isPlain = ({ bytes }: Line): boolean => {
+    const first = firstByte(bytes);
     return first !== BRACE && first !== BRACKET;
   };
   const index = lines.findIndex(isPlain);

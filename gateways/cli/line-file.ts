@@ -18,8 +18,10 @@ const CR = 0x0d;
 
 export interface LinePiece {
   lines: Buffer[];
-  /** Lines of this piece that were longer than LINE_BYTES_MAX: they are skipped, and counted so that nothing vanishes. */
-  overlong: number;
+  /** Of each line its number in the file, from 1; blank lines count. */
+  numbers: number[];
+  /** Lines longer than LINE_BYTES_MAX, by number: they are skipped, and told so that nothing vanishes. */
+  overlong: number[];
   /** Bytes of the file on disk read so far. */
   fileBytes: number;
 }
@@ -55,8 +57,11 @@ export async function* readLineFile(path: string): AsyncGenerator<LinePiece> {
       yield { ...splitter.take(chunk), fileBytes };
     }
   } catch (thrown) {
-    yield { ...splitter.end(), fileBytes };
-    throw new CodedError('E_FILE_DAMAGED', `${path} is damaged or cut off: ${describe(codeOf(thrown))}`, {
+    // Where the file breaks off there is a part of a line at best: sent, it would be an event that nobody wrote.
+    const { open: cut } = splitter;
+    const heldBack = cut === undefined ? '' : `; line ${cut}, in which it breaks off, was not sent`;
+    const why = `is damaged or cut off: ${describe(codeOf(thrown))}${heldBack}`;
+    throw new CodedError('E_FILE_DAMAGED', `${path} ${why}`, {
       mend: 'What could be read of it was sent. Get a whole copy and look at `mutt status` before sending it again.',
       cause: thrown,
     });
@@ -72,27 +77,35 @@ function unzipped(file: Readable): Readable {
   return file.pipe(gunzip);
 }
 
+type Lines = Omit<LinePiece, 'fileBytes'>;
+
 class LineSplitter {
   /** The beginning of a line whose end has not come yet. */
   #rest: Buffer[] = [];
   #restBytes = 0;
   #isSkipping = false;
+  #number = 0;
 
-  take(chunk: Buffer): { lines: Buffer[]; overlong: number } {
-    const lines: Buffer[] = [];
-    let overlong = 0;
+  take(chunk: Buffer): Lines {
+    const taken: Lines = { lines: [], numbers: [], overlong: [] };
     let start = 0;
     for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, start)) {
-      overlong += this.#finish(chunk.subarray(start, end), lines);
+      this.#finish(chunk.subarray(start, end), taken);
       start = end + 1;
     }
     this.#keep(chunk.subarray(start));
-    return { lines, overlong };
+    return taken;
   }
 
-  end(): { lines: Buffer[]; overlong: number } {
-    const lines: Buffer[] = [];
-    return { overlong: this.#finish(Buffer.alloc(0), lines), lines };
+  end(): Lines {
+    const taken: Lines = { lines: [], numbers: [], overlong: [] };
+    this.#finish(Buffer.alloc(0), taken);
+    return taken;
+  }
+
+  /** The number of the line whose end has not come yet, if there is one. */
+  get open(): number | undefined {
+    return this.#restBytes === 0 ? undefined : this.#number + 1;
   }
 
   #keep(part: Buffer): void {
@@ -106,18 +119,23 @@ class LineSplitter {
     }
   }
 
-  /** Ends the current line with `part`; gives 1 when it was too long. */
-  #finish(part: Buffer, lines: Buffer[]): 0 | 1 {
+  /** Ends the current line with `part`. */
+  #finish(part: Buffer, { lines, numbers, overlong }: Lines): void {
+    this.#number += 1;
     const isOverlong = this.#isSkipping || this.#restBytes + part.length > LINE_BYTES_MAX;
-    if (!isOverlong) {
+    if (isOverlong) {
+      overlong.push(this.#number);
+    } else {
       const whole = this.#rest.length === 0 ? part : Buffer.concat([...this.#rest, part]);
       const line = whole.at(-1) === CR ? whole.subarray(0, -1) : whole;
-      if (!isBlank(line)) lines.push(line);
+      if (!isBlank(line)) {
+        lines.push(line);
+        numbers.push(this.#number);
+      }
     }
     this.#rest = [];
     this.#restBytes = 0;
     this.#isSkipping = false;
-    return isOverlong ? 1 : 0;
   }
 }
 

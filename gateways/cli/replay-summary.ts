@@ -3,7 +3,7 @@
  */
 import type { Accounting } from './accounting.ts';
 import type { BatchOutcome, RejectReason } from './batch-sender.ts';
-import { count, counted, duration } from './terminal-text.ts';
+import { count, counted, duration, printable } from './terminal-text.ts';
 import type { Palette } from './terminal-text.ts';
 
 /** First reject reasons that are kept: enough to see what is wrong, however many there are. */
@@ -73,6 +73,11 @@ export function isAllGood(summary: ReplaySummary): boolean {
   );
 }
 
+/** Read, and given to no server: the run ended before. */
+function notSent({ events, accepted, rejected, unanswered }: ReplaySummary): number {
+  return Math.max(0, events - accepted - rejected - unanswered);
+}
+
 export function describeSummary(summary: ReplaySummary, paint: Palette): string[] {
   const perSecond = summary.elapsed_ms > 0 ? (summary.sent * 1_000) / summary.elapsed_ms : 0;
   const line = (label: string, figure: number, note = ''): string =>
@@ -87,12 +92,16 @@ export function describeSummary(summary: ReplaySummary, paint: Palette): string[
     line('accepted', summary.accepted),
     line('rejected', summary.rejected),
   ];
+  if (notSent(summary) > 0)
+    lines.push(line('not sent', notSent(summary), paint.yellow('the run ended before')));
   if (summary.unanswered > 0)
     lines.push(line('unanswered', summary.unanswered, paint.yellow('their fate is not known')));
   lines.push(...describeAccounting(summary, paint, line));
   if (summary.reasons.length > 0) {
     lines.push('', 'First reasons:');
-    for (const { code, message } of summary.reasons) lines.push(`  ${code}: ${message}`);
+    for (const { code, message, file, line: number } of summary.reasons) {
+      lines.push(`  ${file === undefined ? '' : `${printable(file)}:${number}: `}${code}: ${message}`);
+    }
   }
   if (summary.interrupted) lines.push('', paint.yellow('Interrupted: this is the state so far.'));
   return lines;
@@ -105,9 +114,12 @@ function describeAccounting(
 ): string[] {
   const { accounted, ledger } = summary;
   if (accounted === null || ledger === null) return ['accounted      not asked'];
-  const missing = summary.events - accounted;
+  const missing = summary.accepted + summary.rejected - accounted;
+  const isWhole = notSent(summary) === 0 && summary.unanswered === 0;
   const verdict =
-    missing === 0 ? paint.green('every one') : paint.red(`${counted(missing, 'event')} missing`);
+    missing === 0
+      ? paint.green(isWhole ? 'every one' : 'every one that was answered')
+      : paint.red(`${counted(missing, 'event')} missing`);
   const lines = [line('accounted', accounted, verdict)];
   const states = Object.entries(ledger.terminal).map(([state, figure]) => `${state} ${count(figure)}`);
   if (summary.rejected > 0) states.push(`rejected ${count(summary.rejected)}`);

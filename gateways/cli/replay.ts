@@ -15,14 +15,14 @@ import type { AdminOptions, IngestOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
 import { LineBatcher } from './line-batcher.ts';
-import type { Batch } from './line-batcher.ts';
+import type { Batch, LineOrigin } from './line-batcher.ts';
 import { checkLineFile, LINE_BYTES_MAX, readLineFile } from './line-file.ts';
 import { Pacer } from './pacer.ts';
 import { ReplayProgress } from './replay-progress.ts';
 import { addOutcome, addReason, describeSummary, emptySummary, isAllGood } from './replay-summary.ts';
 import type { ReplaySummary } from './replay-summary.ts';
 import { reportError } from './report-error.ts';
-import { paletteFor } from './terminal-text.ts';
+import { paletteFor, printable } from './terminal-text.ts';
 
 export interface ReplayOptions extends AdminOptions, IngestOptions {
   /** Events per second; undefined is as fast as the server takes them. */
@@ -45,6 +45,7 @@ export const TIMEOUT_MS_DEFAULT = 60_000;
 export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 /** With a rate, a batch holds at most this part of a second, so that a slow rate still flows. */
 const RATE_SLICE_S = 0.1;
+const LOOPBACK = /^(127\.0\.0\.1|\[::1\])(?=:|$)/;
 /** How long requests that are under way at Ctrl-C may still be answered. */
 const GRACE_MS = 2_000;
 
@@ -56,7 +57,7 @@ export async function replay(
 ): Promise<number> {
   let totalBytes = 0;
   for (const file of files) totalBytes += await checkLineFile(file);
-  const admin = options.ledger === false ? undefined : connectAdmin(context, options);
+  const admin = isLedgerAsked(context, options) ? connectAdmin(context, options) : undefined;
   try {
     const before = await admin?.ledger(context.signal);
     const run = new ReplayRun(context, files, options, totalBytes);
@@ -66,6 +67,26 @@ export async function replay(
   } finally {
     admin?.close();
   }
+}
+
+/** The ledger of this node says nothing about what another one was sent. */
+function isLedgerAsked(context: CliContext, { ledger, url, adminUrl }: ReplayOptions): boolean {
+  if (ledger === false) return false;
+  if (url === undefined || adminUrl !== undefined || isSameServer(url, context.ingestUrl)) return true;
+  context.io.stderr.write(
+    `The ledger is not asked: ${printable(hostOf(url))} is not this node. Give --admin-url and --admin-key-file of that one.\n`,
+  );
+  return false;
+}
+
+function isSameServer(one: string, other: string): boolean {
+  const [first, second] = [one, other].map((url) => hostOf(url).replace(LOOPBACK, 'localhost'));
+  return first === second;
+}
+
+/** Without what an address may hold beside: a password. */
+function hostOf(url: string): string {
+  return URL.parse(url)?.host ?? 'what --url says';
 }
 
 class ReplayRun {
@@ -196,9 +217,9 @@ class ReplayRun {
         for await (const piece of readLineFile(file)) {
           fileBytes = piece.fileBytes;
           this.#progress.read(earlierBytes + fileBytes);
-          this.#refuseOverlong(piece.overlong);
-          for (const line of piece.lines) {
-            for (const batch of batcher.add(line)) {
+          for (const line of piece.overlong) this.#refuseOverlong({ file, line });
+          for (const [index, bytes] of piece.lines.entries()) {
+            for (const batch of batcher.add(bytes, { file, line: piece.numbers[index] ?? 0 })) {
               if (!(await ready(batch))) return;
               yield batch;
             }
@@ -217,11 +238,11 @@ class ReplayRun {
     if (damage !== undefined) this.#failure ??= damage;
   }
 
-  #refuseOverlong(lines: number): void {
-    if (lines === 0) return;
-    this.#summary.events += lines;
-    this.#summary.rejected += lines;
+  #refuseOverlong(origin: LineOrigin): void {
+    this.#summary.events += 1;
+    this.#summary.rejected += 1;
     addReason(this.#summary, {
+      ...origin,
       code: 'E_LINE_TOO_LONG',
       message: `a line is longer than ${LINE_BYTES_MAX} bytes and was not sent`,
     });

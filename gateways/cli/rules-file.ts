@@ -69,8 +69,14 @@ export interface RulesFile {
   refused(faults: readonly FieldFault[]): CodedError;
 }
 
-/** Errors: `E_FILE_UNREADABLE`, `E_FILE_TOO_LARGE`, `E_RULES_INVALID` with one line for each fault. */
-export async function readRulesFile(path: string): Promise<RulesFile> {
+/**
+ * `judge` gives what the node finds in a file that has faults already, so that all of them are told at once.
+ * Errors: `E_FILE_UNREADABLE`, `E_FILE_TOO_LARGE`, `E_RULES_INVALID` with one line for each fault.
+ */
+export async function readRulesFile(
+  path: string,
+  judge: (document: unknown) => Promise<FieldFault[]>,
+): Promise<RulesFile> {
   const text = await readText(path);
   const lineCounter = new LineCounter();
   const yaml = parseDocument(text, { schema: 'core', uniqueKeys: true, lineCounter, prettyErrors: false });
@@ -88,7 +94,11 @@ export async function readRulesFile(path: string): Promise<RulesFile> {
       faults.map((fault) => describeFault(path, fault, lineOf(yaml, lineCounter, fault.field))),
     );
   const faults = shapeFaults(value);
-  if (faults.length > 0) throw refused(faults);
+  if (faults.length > 0) {
+    const own = new Set(faults.map(({ field }) => field));
+    const further = isRecord(value) ? await judge(value) : [];
+    throw refused([...faults, ...further.filter(({ field }) => !own.has(field))]);
+  }
   return { document: { rules: [], ...(value as object) }, refused };
 }
 

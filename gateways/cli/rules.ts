@@ -35,7 +35,7 @@ export async function rulesApply(
   path: string,
   options: RulesApplyOptions,
 ): Promise<number> {
-  const file = await readRulesFile(path);
+  const file = await readRulesFile(path, (document) => faultsFoundByNode(context, options, document));
   const admin = connectAdmin(context, options);
   try {
     if (options.dryRun === true) {
@@ -54,6 +54,22 @@ export async function rulesApply(
       throw Array.isArray(faults) && faults.length > 0 ? file.refused(faults as FieldFault[]) : thrown;
     });
     return await showApplied(context, admin, applied, options);
+  } finally {
+    admin.close();
+  }
+}
+
+/** None when no node answers: what is wrong with the file is told all the same. */
+async function faultsFoundByNode(
+  context: CliContext,
+  options: AdminOptions,
+  document: unknown,
+): Promise<FieldFault[]> {
+  const admin = connectAdmin(context, options);
+  try {
+    return await admin.faultsOf(document, context.signal);
+  } catch {
+    return [];
   } finally {
     admin.close();
   }

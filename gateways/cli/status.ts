@@ -107,6 +107,7 @@ export function statusView(node: NodeStatus, measured: Measured, options: Status
     lines.push(row('rates', `${perSecond(rates.accepted)} in/s  ${perSecond(rates.done)} done/s`));
   }
   lines.push(...ledgerRows(ledger, row, paint), ...ruleSetRows(node, row, paint));
+  lines.push(...destinationRows(node, row, paint));
   if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
   if (ledger !== undefined && ledger.partitions.length > 0)
     lines.push('', ...partitionLines(ledger, width, paint));
@@ -146,6 +147,14 @@ function ruleSetRows(node: NodeStatus, row: Row, paint: Palette): string[] {
   return [
     row('rule set', workers.length === 0 ? version : `${version} on ${counted(workers.length, 'worker')}`),
   ];
+}
+
+/** Those that are not well; nothing while all are. */
+function destinationRows(node: NodeStatus, row: Row, paint: Palette): string[] {
+  return (node.destinations ?? []).map(({ name, state, last_error, since }, index) => {
+    const what = `${printable(name)} ${printable(state).replace('_', ' ')} since ${printable(since)}`;
+    return paint.yellow(row(index === 0 ? 'delivery' : '', `${what}: ${printable(last_error)}`));
+  });
 }
 
 function treeLines(root: TreeNode, options: StatusViewOptions): string[] {

@@ -43,7 +43,7 @@ export function readBody(
       chunks = [];
     };
     const tooLarge = (): CodedError =>
-      new CodedError('E_BODY_TOO_LARGE', `The body is larger than ${options.bytesMax} bytes.`, {
+      new CodedError('E_BODY_TOO_LARGE', `The body is larger than ${options.bytesMax} bytes`, {
         details: { bytesMax: options.bytesMax },
         mend: 'Send less at once.',
       });

@@ -17,7 +17,7 @@ import { FailureBrake } from '../http/failure-brake.ts';
 import type { FailureBrakeOptions } from '../http/failure-brake.ts';
 import type { KeyCheck } from '../http/key-ring.ts';
 import type { GatewayLog } from '../http/log.ts';
-import { presentedKey } from '../http/presented-key.ts';
+import { areKeysDifferent, presentedKey } from '../http/presented-key.ts';
 import { HttpServer } from '../http/server.ts';
 import type { IngestPort } from './ingest-port.ts';
 import { Intake } from './intake.ts';
@@ -206,7 +206,8 @@ export class IngestServer {
   #authenticate(head: RequestHead): Outcome {
     const presented = presentedKey(head.apiKey, head.authorization);
     if (presented === '') return { refusal: REFUSAL.keyMissing, failure: 'missing' };
-    if (head.isKeyAmbiguous) return { refusal: REFUSAL.keyUnknown, failure: 'unknown' };
+    if (head.isKeyAmbiguous || areKeysDifferent(head.apiKey, head.authorization))
+      return { refusal: REFUSAL.keyAmbiguous, failure: 'unknown' };
     const verdict = this.#keys.verify(presented);
     switch (verdict.state) {
       case 'valid':

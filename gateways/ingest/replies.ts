@@ -37,6 +37,12 @@ export const REFUSAL = {
     detail: 'This API key is not known here.',
     reason: 'auth',
   },
+  keyAmbiguous: {
+    status: UNAUTHORIZED,
+    code: 'E_KEY_UNKNOWN',
+    detail: 'Two different API keys were sent: send one, in X-API-KEY or as Authorization: Bearer.',
+    reason: 'auth',
+  },
   keyExpired: {
     status: UNAUTHORIZED,
     code: 'E_KEY_EXPIRED',
@@ -109,7 +115,7 @@ export const REFUSAL = {
   full: {
     status: UNAVAILABLE,
     code: 'E_MAILBOX_FULL',
-    detail: 'There is no room for more events; try again.',
+    detail: 'There is no room for more now; try again.',
     reason: 'full',
     retryAfterS: 2,
   },

@@ -68,7 +68,10 @@ export class RequestHead {
         if (name === 'user-agent') this.userAgent = value;
         break;
       case 13:
-        if (name === 'authorization') this.authorization = value;
+        if (name === 'authorization') {
+          if (this.authorization !== '' && this.authorization !== value) this.isKeyAmbiguous = true;
+          this.authorization = value;
+        }
         break;
       case 14:
         if (name === 'content-length') this.#seeLength(value);

@@ -10,7 +10,7 @@ import type { Connection, Transaction } from './connection.ts';
 import { storableText } from './storable-text.ts';
 
 export interface RejectBounds {
-  /** Per API key; default 10,000. */
+  /** Per API key; default 250,000: several requests of nothing but rejects. */
   rowsMax?: number;
   /** Of bodies, per API key; default 256 MiB. */
   bytesMax?: number;
@@ -25,7 +25,7 @@ export interface RejectTotals {
   droppedBytes: number;
 }
 
-const ROWS_MAX = 10_000;
+const ROWS_MAX = 250_000;
 const BYTES_MAX = 256 * 1024 * 1024;
 /** How full a key is left after its oldest rejects went. */
 const LOW_WATER = 0.9;
@@ -42,9 +42,9 @@ export class PostgresRejectStore implements RejectStore {
   }
 
   /** Idempotent by id. Errors: those of Connection. */
-  async park(rejects: readonly Reject[]): Promise<void> {
-    if (rejects.length === 0) return;
-    await this.#connection.transaction(async (transaction) => {
+  async park(rejects: readonly Reject[]): Promise<number> {
+    if (rejects.length === 0) return 0;
+    return this.#connection.transaction(async (transaction) => {
       const parked = await transaction.rows<{ key_name: string; parked_rows: number; parked_bytes: number }>(
         'insert_rejects',
         columns(rejects),
@@ -57,7 +57,11 @@ export class PostgresRejectStore implements RejectStore {
           plainArray(parked.map((key) => key.parked_bytes)),
         ],
       );
-      for (const key of totals) await this.#enforce(transaction, key.key_name, key.kept_rows, key.kept_bytes);
+      let evicted = 0;
+      for (const key of totals) {
+        evicted += await this.#enforce(transaction, key.key_name, key.kept_rows, key.kept_bytes);
+      }
+      return evicted;
     });
   }
 
@@ -78,11 +82,15 @@ export class PostgresRejectStore implements RejectStore {
     }));
   }
 
-  async #enforce(transaction: Transaction, keyName: string, rows: number, bytes: number): Promise<void> {
-    if (rows <= this.#rowsMax && bytes <= this.#bytesMax) return;
+  async #enforce(transaction: Transaction, keyName: string, rows: number, bytes: number): Promise<number> {
+    if (rows <= this.#rowsMax && bytes <= this.#bytesMax) return 0;
     const rowsToDrop = rows <= this.#rowsMax ? 0 : rows - Math.floor(this.#rowsMax * LOW_WATER);
     const bytesToDrop = bytes <= this.#bytesMax ? 0 : bytes - Math.floor(this.#bytesMax * LOW_WATER);
-    await transaction.rows('delete_oldest_rejects', [keyName, rowsToDrop, bytesToDrop]);
+    const { dropped_rows: evicted } = await transaction.row<{ dropped_rows: number }>(
+      'delete_oldest_rejects',
+      [keyName, rowsToDrop, bytesToDrop],
+    );
+    return evicted;
   }
 }
 

@@ -86,6 +86,13 @@ export class PostgresRuleStore {
     return this.#connection.rows<StoredRule>('list_rules');
   }
 
+  /** Of these ids, those that a stored rule has or had: what may be cleared. Errors: those of Connection. */
+  async known(ids: readonly number[]): Promise<Set<number>> {
+    if (ids.length === 0) return new Set();
+    const found = await this.#connection.rows<FoundRule>('find_rules', [[...ids], []]);
+    return new Set(found.map(({ id }) => id));
+  }
+
   /** See applyConfiguration. */
   applyRules(rules: readonly RuleInput[], author: ChangeAuthor): Promise<AppliedConfiguration> {
     return this.applyConfiguration({ rules }, author);

@@ -6,6 +6,7 @@
  * supervisor on the other side starts a new thread with a new epoch.
  */
 import type { Transferable } from 'node:worker_threads';
+import type { LogLevel } from '../actor.ts';
 import { ActorSystem } from '../actor-system.ts';
 import { sleep, systemClock } from '../clock.ts';
 import { toWire } from '../errors.ts';
@@ -16,6 +17,7 @@ import { Vitals } from '../shared/vitals.ts';
 import type { ChildSpec } from '../supervision/child-spec.ts';
 import { Supervisor } from '../supervision/supervisor.ts';
 import type { FromThread, ThreadTask, ToThread } from './protocol.ts';
+import { ThreadLog } from './thread-log.ts';
 
 /** What a thread's module gets to build its actors from. */
 export interface ThreadHost {
@@ -28,6 +30,8 @@ export interface ThreadHost {
   readonly counters: CounterBlock;
   readonly vitals: Vitals;
   post(payload: unknown, transferList?: Transferable[]): void;
+  /** To the log of the slot's owner, as what the system's actors log. Never throws. */
+  log(level: LogLevel, text: string, fields?: Record<string, unknown>): void;
   /** One listener; messages that come before it is set wait. */
   onMessage(listener: (payload: unknown) => void): void;
 }
@@ -91,7 +95,8 @@ async function host(
   });
 
   const module = (await import(task.moduleUrl)) as { threadMain: ThreadMain };
-  const system = new ActorSystem({ clock: systemClock });
+  const log = new ThreadLog((entry) => send({ type: 'log', entry }), systemClock);
+  const system = new ActorSystem({ clock: systemClock, log: (entry) => log.write(entry) });
   const actors = await module.threadMain({
     slotId: task.slotId,
     epoch: task.epoch,
@@ -101,6 +106,8 @@ async function host(
     counters: new CounterBlock(task.counterLayout, task.counters),
     vitals,
     post: (payload, transferList) => send({ type: 'message', payload }, transferList),
+    log: (level, text, fields) =>
+      log.write({ level, path: '/', text, ...(fields === undefined ? {} : { fields }) }),
     onMessage: (next) => {
       listener = next;
       for (const payload of early.splice(0)) next(payload);

@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ExitReason } from '../exit-reason.ts';
 import type { CounterLayout } from '../shared/counters.ts';
+import type { ThreadLogEntry } from './thread-log.ts';
 
 /** Given to the thread as its one endless task. */
 export interface ThreadTask {
@@ -30,5 +31,6 @@ export type FromThread =
   | { type: 'message'; payload: unknown }
   /** Its own supervisor's tree, as data; sent at every tree event. */
   | { type: 'tree'; tree: unknown }
+  | { type: 'log'; entry: ThreadLogEntry }
   /** The last word before the task settles. */
   | { type: 'exit'; reason: ExitReason };

@@ -17,6 +17,7 @@ import { CounterBlock } from '../shared/counters.ts';
 import type { CounterLayout } from '../shared/counters.ts';
 import { Vitals, processMs, SilenceJudge } from '../shared/vitals.ts';
 import type { FromThread, ThreadTask, ToThread } from './protocol.ts';
+import type { ThreadLogEntry } from './thread-log.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
 export interface ThreadSlotOptions {
@@ -32,6 +33,8 @@ export interface ThreadSlotOptions {
   startTimeoutMs: number;
   /** Must not throw. */
   onMessage?: (payload: unknown) => void;
+  /** What is logged in the thread; without it that goes nowhere. Must not throw. */
+  onLog?: (entry: ThreadLogEntry) => void;
 }
 
 const TICK_MS = 250;
@@ -138,6 +141,9 @@ export class ThreadSlot {
           break;
         case 'tree':
           this.#tree = message.tree;
+          break;
+        case 'log':
+          this.#options.onLog?.(message.entry);
           break;
         case 'exit':
           lastWord = message.reason;

@@ -36,6 +36,8 @@ describe('ForwardActor', () => {
   /** What the destinations answer; by default they take everything. */
   let answer: (alert: Alert, destination: Destination) => DeliveryOutcome | Promise<DeliveryOutcome>;
   let counts: string[];
+  /** What was told of destinations that are not well. */
+  let lanes: string[];
 
   beforeEach(async () => {
     store = createFaultyStore(createMemoryStore());
@@ -43,6 +45,7 @@ describe('ForwardActor', () => {
     system = new ActorSystem();
     sent = [];
     counts = [];
+    lanes = [];
     answer = () => DELIVERED;
   });
   afterEach(() => system.stop(50));
@@ -64,6 +67,7 @@ describe('ForwardActor', () => {
         leaseLeftMs: () => 100_000,
         bounds: { dead: WIDE, retry: WIDE },
         count: (what, reason) => counts.push(reason === undefined ? what : `${what} ${reason}`),
+        onLanes: (reports) => lanes.push(reports.map(({ name, state }) => `${name} ${state}`).join()),
         ...options,
       }),
       { mailbox: { capacity: 65_536, overflow: 'refuse' } },
@@ -210,6 +214,17 @@ describe('ForwardActor', () => {
     });
     await drained();
     expect(timeouts).to.deep.equal([500]);
+  });
+
+  it('tells which destinations are not well, and when they are again', async () => {
+    let isRefused = true;
+    answer = (_alert, { name }) => (isRefused && name === 'noc' ? UNAUTHORIZED : DELIVERED);
+    await putAlerts(store, [alertOf('a'), alertOf('b', { destination: 'other' })]);
+    start({ destinations: [destinationOf(), destinationOf({ name: 'other' })] });
+    await until(() => lanes.includes('noc unauthorized'), 5_000);
+    isRefused = false;
+    await until(() => lanes.at(-1) === '', 5_000);
+    expect(lanes.slice(-2)).to.deep.equal(['noc unauthorized', '']);
   });
 
   it('pauses the lane of a refused credential and charges no alert', async () => {

@@ -35,7 +35,7 @@ describe('IngestActor', () => {
   let actor: ActorRef<IngestMessage>;
   let parked: ParkedPart[];
   let parking: Promise<void>;
-  let counts: { events: number; rejects: number };
+  let stores: number;
   let now: number;
 
   beforeEach(() => {
@@ -43,7 +43,7 @@ describe('IngestActor', () => {
     bounds = WIDE;
     parked = [];
     parking = Promise.resolve();
-    counts = { events: 0, rejects: 0 };
+    stores = 0;
     now = 0;
     const newFrameId = uuidV7Maker(systemClock, (bytes) => bytes.fill((now += 1)));
     writer = createWriter<FramePart, string>({
@@ -59,12 +59,12 @@ describe('IngestActor', () => {
         partitions: PARTITIONS,
         writer,
         parking: {
-          park: async (parts) => {
-            parked.push(...parts);
+          park: async (count, at) => {
+            for (let nth = 0; nth < count; nth++) parked.push(at(nth));
             await parking;
           },
         },
-        count: (what, n) => (counts[what] += n),
+        count: (events) => (stores += events),
       }),
     );
   });
@@ -131,7 +131,7 @@ describe('IngestActor', () => {
         correlationId: 'c-1',
       })),
     );
-    expect(counts).to.deep.equal({ events: 4, rejects: 0 });
+    expect(stores).to.equal(4);
     expect(parked).to.deep.equal([]);
   });
 
@@ -168,7 +168,7 @@ describe('IngestActor', () => {
       ]);
       expect(parked[0]).to.include({ keyName: 'relay', sender: 'rsyslog', correlationId: 'c-1' });
       expect(await stored()).to.have.length(2);
-      expect(counts).to.deep.equal({ events: 2, rejects: 2 });
+      expect(stores).to.equal(2);
     });
 
     it('shows ten faults and counts all', async () => {
@@ -202,7 +202,7 @@ describe('IngestActor', () => {
       store.appendFaults = Array<'refused'>(1_000).fill('refused');
       expect(await send(body)).to.include({ status: 'away' });
       expect(parked).to.deep.equal([]);
-      expect(counts).to.deep.equal({ events: 0, rejects: 0 });
+      expect(stores).to.equal(0);
     });
 
     it('keeps a copy of what it parks: the memory of the body is used again', async () => {
@@ -213,12 +213,58 @@ describe('IngestActor', () => {
     });
   });
 
+  describe('bodies with many bad records', () => {
+    const many = (count: number): string => `${'{"hostname":"r1"}\n'.repeat(count)}${event('r1')}`;
+    let gate: PromiseWithResolvers<void>;
+    beforeEach(() => {
+      gate = Promise.withResolvers();
+      parking = gate.promise;
+    });
+    async function wait(count: number): Promise<Sent> {
+      const request = requestOf(many(count));
+      actor.tell({ type: 'requests', requests: [request] });
+      const before = parked.length;
+      await until(() => parked.length > before || request.outcomes.length > 0);
+      return request;
+    }
+
+    it('are refused whole when too many of them wait, and taken again when those are through', async () => {
+      const first = [await wait(99_000), await wait(99_000)];
+      expect(first.map(({ outcomes }) => outcomes.length)).to.deep.equal([0, 0]);
+      expect(await send(many(99_000))).to.deep.equal({
+        status: 'full',
+        accepted: 0,
+        rejected: 0,
+        errors: [],
+      });
+      expect(await stored()).to.have.length(2);
+      expect(parked).to.have.length(2 * 99_000);
+      gate.resolve();
+      await until(() => first.every(({ outcomes }) => outcomes.length === 1));
+      expect(await send(many(99_000))).to.include({ status: 'stored', accepted: 1, rejected: 99_000 });
+    }).timeout(60_000);
+
+    it('do not keep out a body with a few', async () => {
+      await wait(99_000);
+      const body = `${'{"hostname":"r1"}\n'.repeat(900)}${event('r1', 'x'.repeat(60_000))}\n`.repeat(100);
+      const large = requestOf(body.repeat(3));
+      actor.tell({ type: 'requests', requests: [large] });
+      await until(() => large.outcomes.length === 1);
+      expect(large.outcomes[0]).to.include({ status: 'full' });
+      const few = await wait(3);
+      expect(few.outcomes).to.deep.equal([]);
+      expect(parked).to.have.length(99_003);
+      gate.resolve();
+      await until(() => few.outcomes.length === 1);
+      expect(few.outcomes[0]).to.include({ status: 'stored', accepted: 1, rejected: 3 });
+    }).timeout(60_000);
+  });
+
   describe('a body that is no use', () => {
     it('is parked whole when nothing in it is a record', async () => {
       const outcome = await send('  \n ');
       expect(outcome).to.include({ status: 'unreadable', accepted: 0, rejected: 1 });
       expect(parked.map(({ code }) => code)).to.deep.equal(['E_BODY_EMPTY']);
-      expect(counts.rejects).to.equal(1);
     });
 
     it('is unreadable when not one record of it could be read, and each is parked', async () => {

@@ -1,7 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { parseConfiguration, writtenDestination } from '../../../actors/match/configuration.ts';
+import {
+  clearedElsewhere,
+  parseConfiguration,
+  writtenDestination,
+} from '../../../actors/match/configuration.ts';
 import { codeOf } from '../../../runtime/errors.ts';
 import { thrownBy } from '../../support/rejection.ts';
 
@@ -61,6 +65,65 @@ describe('parseConfiguration', () => {
         timeoutMs: 10_000,
       },
     ]);
+  });
+
+  it('tells everything at once: fields, values, names given twice and what is cleared and is nowhere', () => {
+    const document = {
+      rules: [
+        { ...RULE, name: 'a', match_strng: 'x' },
+        { ...RULE, name: 'a', priority: -1 },
+        { ...RULE, id: 3, clears: 99_999 },
+        { ...RULE, id: 3, clears: 3 },
+        { ...RULE, clears: 3 },
+      ],
+      destinations: [{ ...DESTINATION, kind: 'pager' }],
+    };
+    expect(clearedElsewhere(document)).to.deep.equal([99_999]);
+    const error = thrownBy(() => parseConfiguration(document, new Set([99_999])));
+    const faults = error.details.faults as Fault[];
+    expect(faults.map(({ field }) => field)).to.have.members([
+      'rules[0].match_strng',
+      'rules[1].name',
+      'rules[1].priority',
+      'rules[2].clears',
+      'rules[3].id',
+      'rules[3].clears',
+      'destinations[0].kind',
+    ]);
+  });
+
+  it('asks about what is cleared in any form of document', () => {
+    for (const document of [null, [], 'x', {}, { rules: 3 }, { rules: [null, 3, {}, { clears: 'x' }] }]) {
+      expect(clearedElsewhere(document)).to.deep.equal([]);
+    }
+    expect(clearedElsewhere({ rules: [{ clears: 2 ** 40 }, { clears: 7 }, { clears: 7 }] })).to.deep.equal([
+      7,
+    ]);
+  });
+
+  it('says of a number where a text belongs that it needs quotes', () => {
+    const faults = faultsOf({
+      rules: [
+        { ...RULE, name: 500 },
+        { ...RULE, match_string: 404 },
+        { ...RULE, team_assignment: true },
+      ],
+      teams: { r1: 7 },
+    });
+    expect(faults.map(({ field, why, mend }) => `${field} ${why}. ${mend}`)).to.have.members([
+      'rules[0].name is a number, not a text. Put it in quotes: "500".',
+      'rules[1].match_string is a number, not a text. Put it in quotes: "404".',
+      'rules[2].team_assignment is a boolean, not a text. Put it in quotes: "true".',
+      'teams.r1 is a number, not a text. Put it in quotes: "7".',
+    ]);
+  });
+
+  it('says once what a value must be', () => {
+    const [fault] = faultsOf({ rules: [{ ...RULE, match_type: 'glob' }] });
+    expect(fault).to.include({
+      why: 'cannot be used',
+      mend: 'Give one of contains, regex, oid_prefix.',
+    });
   });
 
   it('takes an empty document for no change of anything', () => {

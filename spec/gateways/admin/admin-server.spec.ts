@@ -55,6 +55,10 @@ describe('AdminServer', () => {
       }
       return { created: 1 };
     },
+    checkRules: async (document) => {
+      calls.push(['check', document]);
+      return { valid: true };
+    },
     restartActor: async (...args) => {
       calls.push(['restart', ...args]);
       if (args[0] !== 'match-0') throw new CodedError('E_ACTOR_UNKNOWN', 'nothing of this name runs here');
@@ -121,6 +125,7 @@ describe('AdminServer', () => {
         ['GET', '/api/v2/alerts/recent', undefined, ['reader', 'operator', 'admin']],
         ['POST', '/api/v2/actors/match-0/restart', '{}', ['operator', 'admin']],
         ['PUT', '/api/v2/rules', '{}', ['admin']],
+        ['POST', '/api/v2/rules/check', '{}', ['reader', 'operator', 'admin']],
         ['POST', '/api/v2/sink/moogsoft', '{}', ['sink']],
       ];
     for (const [method, path, body, allowed] of table) {
@@ -141,6 +146,23 @@ describe('AdminServer', () => {
       expect((await ask('GET', '/api/v2/status', { headers })).status).to.equal(200);
       problemOf(await ask('GET', `/api/v2/status?api_key=${keyOf('reader')}`), 401, 'E_KEY_MISSING');
       problemOf(await ask('GET', '/api/v2/status', { headers: ['X-API-KEY: wrong'] }), 401, 'E_KEY_UNKNOWN');
+    });
+
+    it('refuses two different keys, whichever headers they come in', async () => {
+      const good = `X-API-KEY: ${keyOf('reader')}`;
+      for (const other of ['Authorization: Bearer other', 'X-API-KEY: other']) {
+        for (const headers of [
+          [good, other],
+          [other, good],
+        ]) {
+          problemOf(await ask('GET', '/api/v2/status', { headers }), 401, 'E_KEY_UNKNOWN');
+        }
+      }
+      const headers = [good, good, `Authorization: Bearer ${keyOf('reader')}`];
+      expect((await ask('GET', '/api/v2/status', { headers })).status).to.equal(200);
+      expect(
+        (await ask('GET', '/api/v2/status', { headers: [good, 'Authorization: Basic dTpw'] })).status,
+      ).to.equal(200);
     });
 
     it('shows metrics on loopback to anybody', async () => {

@@ -40,6 +40,9 @@ export class ContractServer {
   /** What PUT /api/v2/rules answers; and what came. */
   putRules: { status: number; body: unknown } = { status: 200, body: {} };
   appliedDocuments: unknown[] = [];
+  /** What POST /api/v2/rules/check answers; and what came. */
+  checkRules: { status: number; body: unknown } = { status: 200, body: { valid: true } };
+  checkedDocuments: unknown[] = [];
   rules: Record<string, unknown> = { rules: [] };
   status: Record<string, unknown> = { ready: true };
   #sink = new RecentAlertRing(systemClock);
@@ -111,6 +114,10 @@ export class ContractServer {
     if (path === '/api/v2/rules' && request.method === 'PUT') {
       this.appliedDocuments.push(JSON.parse(body.toString('utf8')));
       return json(response, this.putRules.status, this.putRules.body);
+    }
+    if (path === '/api/v2/rules/check') {
+      this.checkedDocuments.push(JSON.parse(body.toString('utf8')));
+      return json(response, this.checkRules.status, this.checkRules.body);
     }
     json(response, 404, { status: 404, code: 'E_ROUTE_UNKNOWN', detail: 'There is nothing at this path.' });
   }

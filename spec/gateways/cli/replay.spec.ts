@@ -65,9 +65,13 @@ describe('mutt replay', () => {
 
   it('sends what can be read of a gzip that is cut off, and says so', async () => {
     const whole = gzipSync(lines(20_000).join('\n'));
-    const code = await cli.run('replay', cli.file('cut.gz', whole.subarray(0, whole.length - 2_000)));
+    const path = cli.file('cut.gz', whole.subarray(0, whole.length - 2_000));
+    const code = await cli.run('replay', path, '--connections', '1');
     expect(server.stored.length).to.be.greaterThan(1_000);
+    // The line in which it breaks off is a part of one at best: no event that anybody wrote.
+    expect(server.stored).to.deep.equal(lines(server.stored.length));
     expect(cli.err).to.contain('E_FILE_DAMAGED');
+    expect(cli.err).to.contain(`line ${server.stored.length + 1}, in which it breaks off, was not sent`);
     expect(code).to.equal(1);
   });
 
@@ -117,14 +121,25 @@ describe('mutt replay', () => {
     expect(cli.out).to.match(/accepted +5\n/);
     expect(cli.out).to.match(/rejected +5\n/);
     expect(cli.out).to.match(/accounted +10 {2}every one\n/);
-    expect(cli.out).to.contain('E_LINE_UNREADABLE: The line is neither');
+    expect(cli.out).to.contain(`${path}:1: E_LINE_UNREADABLE: The line is neither`);
+  });
+
+  it('names file and line of the first record of a reason, also behind blank lines, CRLF and JSON', async () => {
+    const event = '{"hostname":"h","message":"m","timestamp":1700000000}';
+    const good = cli.file('good.log', lines(3).join('\n'));
+    const bad = cli.file('bad.log', ['', line(1), event, '', 'no time here', event, '{"a":1}'].join('\r\n'));
+    const { summary } = await summaryOf(good, bad, '--connections', '1');
+    expect(summary.reasons.map(({ file, line: at }) => `${file}:${at}`)).to.have.members([
+      `${bad}:5`,
+      `${bad}:7`,
+    ]);
   });
 
   it('skips and counts a line that no server takes', async () => {
     const path = cli.file('long.log', [line(1), 'x'.repeat(3_000_000), line(2)].join('\n'));
     const { summary } = await summaryOf(path);
     expect(summary).to.include({ events: 3, sent: 2, accepted: 2, rejected: 1 });
-    expect(summary.reasons[0]?.code).to.equal('E_LINE_TOO_LONG');
+    expect(summary.reasons[0]).to.include({ code: 'E_LINE_TOO_LONG', file: path, line: 2 });
   });
 
   describe('when the server says later, breaks off or is slow', () => {
@@ -176,6 +191,47 @@ describe('mutt replay', () => {
     expect(cli.out)
       .to.match(/accepted +20\n/)
       .and.to.match(/unanswered +10 /);
+  });
+
+  describe('to another node', () => {
+    let other: ContractServer;
+    beforeEach(async () => {
+      other = await ContractServer.start();
+    });
+    afterEach(() => other.close());
+
+    it('does not ask the ledger of this one, and says so', async () => {
+      const path = cli.file('a.log', lines(20).join('\n'));
+      const key = cli.file('key', INGEST_KEY);
+      expect(await cli.run('replay', path, '--url', other.url, '--key-file', key)).to.equal(0);
+      expect(other.stored).to.have.lengthOf(20);
+      expect(cli.out)
+        .to.match(/accounted +not asked/)
+        .and.not.to.contain('missing');
+      expect(cli.err).to.contain('--admin-url');
+    });
+
+    it('asks the ledger that it is told to ask', async () => {
+      const path = cli.file('a.log', lines(20).join('\n'));
+      const { code, summary } = await summaryOf(path, '--url', other.url, '--admin-url', other.url);
+      expect(summary).to.include({ accepted: 20, accounted: 20 });
+      expect(code).to.equal(0);
+    });
+
+    it('asks the ledger of this node under another name of it', async () => {
+      const path = cli.file('a.log', lines(20).join('\n'));
+      const { summary } = await summaryOf(path, '--url', server.url.replace('127.0.0.1', 'localhost'));
+      expect(summary).to.include({ accepted: 20, accounted: 20 });
+    });
+  });
+
+  it('says that events were not sent, and not that they are missing, when the key is refused', async () => {
+    server.manner = () => 'unauthorized';
+    const path = cli.file('a.log', lines(2_000).join('\n'));
+    expect(await cli.run('replay', path)).to.equal(2);
+    expect(cli.out)
+      .to.match(/not sent +[1-9][\d,]* /)
+      .and.not.to.contain('missing');
   });
 
   it('names events that do not reach a terminal state in time', async () => {

@@ -154,6 +154,35 @@ describe('mutt rules', () => {
       });
     }
 
+    it('tells what the node finds in a file with faults of its own together with those, each once', async () => {
+      server.checkRules = {
+        status: 400,
+        body: {
+          status: 400,
+          code: 'E_CONFIG_INVALID',
+          detail: 'no',
+          errors: [
+            { field: 'rules[0].match_strng', why: 'is not a field of a rule', mend: 'Leave it out.' },
+            { field: 'rules[1].clears', value: '99999', why: 'is the id of no rule', mend: 'Give one.' },
+          ],
+        },
+      };
+      const text = 'rules:\n  - match_strng: x\n  - name: b\n    clears: 99999\n';
+      const path = cli.file('r.yaml', text);
+      expect(await cli.run('rules', 'apply', path)).to.equal(1);
+      expect(cli.err).to.contain(`${path}: rules[1].clears: is the id of no rule (line 4). Give one.`);
+      expect(cli.err.match(/match_strng:/g)).to.have.length(1);
+      expect(server.checkedDocuments).to.deep.equal([parse(text)]);
+      expect(server.appliedDocuments).to.be.empty;
+    });
+
+    it('tells the faults of the file when no node answers', async () => {
+      await server.close();
+      expect(await cli.run('rules', 'apply', cli.file('r.yaml', 'ruls: []\n'))).to.equal(1);
+      expect(cli.err).to.contain('there is no such section').and.not.to.contain('E_UNREACHABLE');
+      server = await ContractServer.start();
+    });
+
     it('refuses anchors that would blow the file up', async () => {
       const text =
         'a: &a [x,x,x,x,x,x,x,x,x]\n' +

@@ -95,6 +95,24 @@ describe('the view of mutt status', () => {
     }
   });
 
+  it('names the destinations that are not well, with the reason', () => {
+    const destinations = [
+      { name: 'noc', state: 'down', last_error: 'ECONNREFUSED: refused', since: '2026-11-21T11:00:00.000Z' },
+      {
+        name: 'ops',
+        state: 'secret_unreadable',
+        last_error: 'E_SECRET_UNAVAILABLE: \u001b[31m',
+        since: '2026-11-21T11:30:00.000Z',
+      },
+    ];
+    expect(
+      statusView({ ...NODE, destinations }, MEASURED, { width: 120, nowMs: NOW_MS, paint }),
+    ).to.include.members([
+      'delivery    noc down since 2026-11-21T11:00:00.000Z: ECONNREFUSED: refused',
+      '            ops secret unreadable since 2026-11-21T11:30:00.000Z: E_SECRET_UNAVAILABLE: \ufffd[31m',
+    ]);
+  });
+
   it('names the workers that are behind', () => {
     const snapshot = { version: 6, applied: [{ worker: 'match-0', version: 5 }] };
     expect(
@@ -149,6 +167,11 @@ describe('mutt status', () => {
   it('says that a key file cannot be read', async () => {
     expect(await cli.run('status', '--admin-key-file', '/no/such.key')).to.equal(2);
     expect(cli.err).to.contain('/no/such.key cannot be read: ENOENT').and.to.contain('--admin-key-file');
+  });
+
+  it('says how to find the admin port when another port of the node was given', async () => {
+    expect(await cli.run('status', '--admin-url', `${server.url}/not-here`)).to.equal(2);
+    expect(cli.err).to.contain('E_ROUTE_UNKNOWN').and.contain('no admin port').and.contain('--admin-url');
   });
 
   it('says that something else listens there', async () => {

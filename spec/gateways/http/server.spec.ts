@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { afterEach, describe, it } from 'mocha';
 import { correlationIdOf } from '../../../gateways/http/correlation-id.ts';
-import { presentedKey } from '../../../gateways/http/presented-key.ts';
+import { areKeysDifferent, presentedKey } from '../../../gateways/http/presented-key.ts';
 import { readBody } from '../../../gateways/http/read-body.ts';
 import { HttpServer } from '../../../gateways/http/server.ts';
 import { systemClock } from '../../../runtime/clock.ts';
@@ -205,5 +205,12 @@ describe('presentedKey', () => {
     for (const header of ['', 'Bearer', 'Bearer ', 'Basic dTpw', 'tok', 'Bearertok']) {
       expect(presentedKey('', header), header).to.equal('');
     }
+  });
+
+  it('finds two different keys, and no difference to what a proxy adds of another scheme', () => {
+    expect(areKeysDifferent('k', 'Bearer other')).to.equal(true);
+    expect(areKeysDifferent('k', 'bearer  k ')).to.equal(false);
+    for (const header of ['', 'Bearer', 'Basic dTpw']) expect(areKeysDifferent('k', header)).to.equal(false);
+    expect(areKeysDifferent('', 'Bearer other')).to.equal(false);
   });
 });

@@ -218,6 +218,8 @@ describe('IngestServer', () => {
         { 'X-API-KEY': '', Authorization: 'Bearer' },
         { 'X-API-KEY': '', Authorization: KEY },
         { 'x-api-key': 'other', 'X-API-KEY': KEY },
+        { 'X-API-KEY': KEY, Authorization: 'Bearer other' },
+        { 'X-API-KEY': '', Authorization: 'Bearer other', authorization: `Bearer ${KEY}` },
       ];
       for (const headers of attempts) {
         const reply = await ingest.post(EVENT, headers);
@@ -229,6 +231,12 @@ describe('IngestServer', () => {
       expect(ingest.store.stored).to.have.length(0);
       expect(ingest.count('mutt_ingest_auth_failures_total')).to.equal(attempts.length);
       expect(ingest.count('mutt_ingest_auth_failures_total', { reason: 'missing' })).to.equal(4);
+    });
+
+    it('takes the same key twice, and a key beside what a proxy adds of another scheme', async () => {
+      for (const Authorization of [`Bearer ${KEY}`, 'Basic dTpw']) {
+        expect((await ingest.post(EVENT, { Authorization })).status, Authorization).to.equal(200);
+      }
     });
 
     it('never takes a key from the URL', async () => {
