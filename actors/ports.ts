@@ -2,6 +2,9 @@
  * What the actors need from the outside, as interfaces. The gateways implement them; the actors never know how.
  */
 import type { Alert, AuditRow, Environment, Handling } from './event.ts';
+import type { SettingValues } from './settings.ts';
+
+export type { SettingValue, SettingValues } from './settings.ts';
 
 /** Keeps decisions. The first row for an event wins for ever. */
 export interface AuditStore {
@@ -121,7 +124,7 @@ export interface DestinationRoute {
   handling?: Handling;
 }
 
-/** Everything a match actor decides by; one immutable version of it. */
+/** Everything people configure; one immutable version of it. */
 export interface Snapshot {
   version: number;
   rules: RuleRow[];
@@ -129,6 +132,28 @@ export interface Snapshot {
   /** Host (case-folded) to team. */
   teams: Record<string, string>;
   destinations: Destination[];
+  /** Only what was set. Values are as stored: whoever reads them checks them against the table of settings. */
+  settings: SettingValues;
+  /** Keys that are not revoked; those that expired within the last day too, so that a gateway can say so. */
+  keys: ApiKeyRecord[];
+}
+
+export type KeyScope = 'ingest' | 'read' | 'operate' | 'admin';
+
+/** An API key as published: what opens it, never the key. */
+export interface ApiKeyRecord {
+  name: string;
+  scopes: KeyScope[];
+  /** The key itself first, then the one it replaced, which works on until its own end. */
+  hmacSha256s: ApiKeyDigest[];
+  /** Names the pepper that the digests were made with; empty when it is not known. */
+  pepperFingerprint: string;
+}
+export interface ApiKeyDigest {
+  /** HMAC-SHA-256 of the key: 64 hex digits. */
+  hmac: string;
+  /** ms since 1970 UTC, or null for never. */
+  expiresAt: number | null;
 }
 
 /** A rule as stored and as published (contract, section "Events to alerts"). */

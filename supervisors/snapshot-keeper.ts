@@ -1,14 +1,19 @@
 /**
- * Keeps the rule set in force: read from PostgreSQL, kept on disk as the last good one, told to whoever subscribes.
+ * Keeps the configuration in force: read from PostgreSQL, kept on disk as the last good one, told to whoever subscribes,
+ * and published for the other nodes.
  *
- * Polled, and asked at once when a change is known. PostgreSQL is the truth: when it was restored to an earlier version,
- * that one is in force. Invariant: a set that cannot be read leaves the last one in force, and a node whose PostgreSQL is
- * away starts with the one on disk, which is always a whole one.
+ * Polled, and asked at once when a change is known or a notice comes. PostgreSQL is the truth: when it was restored to an
+ * earlier version, that one is in force. While it is away a newer one that another node has published is taken. Whoever
+ * reads a version that is not published yet publishes it and settles its notices, so no node has to be the one that does
+ * it. Invariants: a set that cannot be read leaves the last one in force; a node whose PostgreSQL is away starts with the
+ * newest of disk and Redis, which is always a whole one; only what was read from PostgreSQL is published.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { BehaviorSubject, filter } from 'rxjs';
 import type { Observable } from 'rxjs';
 import type { Snapshot } from '../actors/ports.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
+import { CodedError, codeOf } from '../runtime/errors.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
 
 export interface SnapshotSource {
@@ -16,21 +21,57 @@ export interface SnapshotSource {
   load(): Promise<Snapshot>;
 }
 
+/** How other nodes learn of a version, and this one of theirs. */
+export interface SnapshotPublication {
+  channel: {
+    publish(snapshot: Snapshot): Promise<void>;
+    publishedVersion(): Promise<number | undefined>;
+    /** As it is written there; undefined when nothing is. */
+    latest(): Promise<unknown>;
+    /** Gives back what ends the listening. */
+    onNotice(listener: () => void): () => void;
+  };
+  /** The notices that changes leave; the oldest first. */
+  outbox: {
+    unpublished(limit: number): Promise<{ id: number; snapshotVersion: number }[]>;
+    markPublished(lastId: number): Promise<void>;
+  };
+}
+
 const POLL_MS = 500;
+/** A PostgreSQL that is silent for so long is away as far as the configuration goes. */
+const PATIENCE_MS = 1_000;
+const START_PATIENCE_MS = 5_000;
+/** As many as are ever kept. */
+const NOTICES_MAX = 1_000;
 
 export class SnapshotKeeper {
   readonly #source: SnapshotSource;
   readonly #file: string;
   readonly #log: Log;
+  readonly #publication: SnapshotPublication | undefined;
   readonly #latest = new BehaviorSubject<Snapshot | undefined>(undefined);
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
+  #reading: Promise<void> | undefined;
+  #keeping: Promise<void> = Promise.resolve();
+  #stopHearing = (): void => undefined;
+  #isStopped = false;
+  #isRung = false;
   #isAway = false;
+  #isUnpublishable = false;
+  /** Whether PostgreSQL has said that what is in force is the truth, without a gap since. */
+  #isConfirmed = false;
+  /** Whether it has to be published whatever version is there. */
+  #isToPublish = true;
+  /** The version that is too large to be published. */
+  #refusedVersion: number | undefined;
 
-  constructor(source: SnapshotSource, file: string, log: Log) {
+  constructor(source: SnapshotSource, file: string, log: Log, publication?: SnapshotPublication) {
     this.#source = source;
     this.#file = file;
     this.#log = log;
+    this.#publication = publication;
   }
 
   /** The present one first, then every later one. */
@@ -42,54 +83,156 @@ export class SnapshotKeeper {
     return this.#latest.value;
   }
 
-  /** Loads the first one, from PostgreSQL or else from disk, and keeps it fresh. Rejects when there is neither. */
+  /** Loads the first one, from PostgreSQL or else from disk or Redis, and keeps it fresh. Rejects when there is none. */
   async start(): Promise<void> {
+    const reading = this.#readOnce();
     try {
-      await this.#publish(await this.#source.load());
+      await withPatience(reading, START_PATIENCE_MS);
     } catch (thrown) {
       const kept = await this.#readKept();
-      if (kept === undefined) throw thrown;
-      this.#log.warn({ version: kept.version }, 'PostgreSQL is away: the last good rule set is in force');
-      this.#latest.next(kept);
+      if (kept !== undefined && this.current === undefined) this.#latest.next(kept);
+      await this.#takePublished();
+      // It may only be slow, and there is nothing to begin with.
+      if (this.current === undefined) await reading;
+      if (!this.#isConfirmed) {
+        this.#isAway = true;
+        const { version } = this.current ?? {};
+        this.#log.warn({ version, error: thrown }, 'PostgreSQL is away: the last good rule set is in force');
+      }
     }
+    await this.#publish();
+    await this.#keeping;
+    this.#stopHearing = this.#publication?.channel.onNotice(() => this.#hear()) ?? this.#stopHearing;
     this.#timer = setInterval(() => void this.refresh(), POLL_MS);
   }
 
-  /** Looks for a newer one now. Never rejects. */
+  /** Looks for another one now. Never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;
+      if (this.#isRung && !this.#isStopped) void this.refresh();
     });
     return this.#refreshing;
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#timer);
+    this.#stopHearing();
     await this.#refreshing;
+    await this.#keeping;
     this.#latest.complete();
   }
 
+  /** A look that has begun may have been too early: there is another one after it. */
+  #hear(): void {
+    this.#isRung = true;
+    if (this.#refreshing === undefined) void this.refresh();
+  }
+
   async #refresh(): Promise<void> {
+    this.#isRung = false;
     try {
-      const version = await this.#source.currentVersion();
-      if (version !== this.#latest.value?.version) await this.#publish(await this.#source.load());
-      if (this.#isAway) this.#log.info('the rule set can be read again');
-      this.#isAway = false;
+      await withPatience(this.#readOnce(), PATIENCE_MS);
     } catch (thrown) {
-      if (!this.#isAway)
-        this.#log.warn({ error: thrown }, 'the rule set cannot be read; the last one stays in force');
-      this.#isAway = true;
+      this.#loseSource(thrown);
+      await this.#takePublished();
+      await this.#keeping;
+      return;
+    }
+    if (this.#isAway) this.#log.info('the rule set can be read again');
+    this.#isAway = false;
+    await this.#publish();
+    await this.#keeping;
+  }
+
+  #loseSource(thrown: unknown): void {
+    this.#isConfirmed = false;
+    if (!this.#isAway) {
+      this.#log.warn({ error: thrown }, 'the rule set cannot be read; the last one stays in force');
+    }
+    this.#isAway = true;
+  }
+
+  /** One reading at a time, however long it takes. */
+  #readOnce(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    // After a gap, the same version may be another one: restored, and changed since.
+    const { current } = this;
+    if (this.#isConfirmed && (await this.#source.currentVersion()) === current?.version) return;
+    const loaded = await this.#source.load();
+    if (this.#isStopped) return;
+    const isSame = this.current !== undefined && JSON.stringify(loaded) === JSON.stringify(this.current);
+    if (!this.#isConfirmed) this.#isToPublish = true;
+    this.#isConfirmed = true;
+    if (!isSame) this.#putInForce(loaded);
+  }
+
+  /** What another node has published while PostgreSQL does not answer this one. Never rejects. */
+  async #takePublished(): Promise<void> {
+    if (this.#publication === undefined) return;
+    const { channel } = this.#publication;
+    const isNewer = (version: number): boolean => version > (this.current?.version ?? -1);
+    try {
+      const version = await channel.publishedVersion();
+      if (version === undefined || !isNewer(version)) return;
+      const published = asSnapshot(await channel.latest());
+      if (published === undefined) {
+        this.#cannotPublish(
+          new CodedError('E_SNAPSHOT_DAMAGED', `what is published as version ${version} is no rule set`),
+        );
+      } else if (isNewer(published.version) && !this.#isConfirmed && !this.#isStopped) {
+        this.#putInForce(published);
+      }
+    } catch (thrown) {
+      this.#cannotPublish(thrown);
     }
   }
 
-  /** One after the other: two that write the same draft at once would leave a torn one. */
-  async #publish(snapshot: Snapshot): Promise<void> {
+  /** Publishes what is in force, if it is not what is published. Never rejects. */
+  async #publish(): Promise<void> {
+    const { current } = this;
+    if (this.#publication === undefined || current === undefined || !this.#isConfirmed) return;
+    if (current.version === this.#refusedVersion) return;
+    const { channel, outbox } = this.#publication;
+    try {
+      if (this.#isToPublish || (await channel.publishedVersion()) !== current.version) {
+        const notices = await outbox.unpublished(NOTICES_MAX);
+        await channel.publish(current);
+        const told = notices.filter(({ snapshotVersion }) => snapshotVersion <= current.version).at(-1);
+        if (told !== undefined) await outbox.markPublished(told.id);
+        if (this.current === current) this.#isToPublish = false;
+      }
+      if (this.#isUnpublishable) this.#log.info('the rule set can be published again');
+      this.#isUnpublishable = false;
+    } catch (thrown) {
+      if (codeOf(thrown) === 'E_SNAPSHOT_TOO_LARGE') this.#refusedVersion = current.version;
+      this.#cannotPublish(thrown);
+    }
+  }
+
+  #cannotPublish(thrown: unknown): void {
+    if (!this.#isUnpublishable) {
+      this.#log.warn({ error: thrown }, 'the rule set cannot be published or taken from Redis');
+    }
+    this.#isUnpublishable = true;
+  }
+
+  #putInForce(snapshot: Snapshot): void {
     this.#latest.next(snapshot);
     this.#log.info({ version: snapshot.version, rules: snapshot.rules.length }, 'rule set in force');
-    await this.#keep(snapshot);
+    // One after the other: two that write the same draft at once would leave a torn one.
+    this.#keeping = this.#keeping.then(() => this.#keep(snapshot));
   }
 
   async #keep(snapshot: Snapshot): Promise<void> {
+    if (snapshot !== this.current) return;
     try {
       const draft = `${this.#file}.draft`;
       await writeFile(draft, JSON.stringify(snapshot), { mode: 0o600, flush: true });
@@ -101,15 +244,38 @@ export class SnapshotKeeper {
 
   async #readKept(): Promise<Snapshot | undefined> {
     try {
-      const kept = JSON.parse(await readFile(this.#file, 'utf8')) as Snapshot;
-      return isWhole(kept) ? kept : undefined;
+      return asSnapshot(JSON.parse(await readFile(this.#file, 'utf8')));
     } catch {
       return undefined;
     }
   }
 }
 
-function isWhole({ version, rules, developmentHosts, teams, destinations }: Snapshot): boolean {
-  const areLists = [rules, developmentHosts, destinations].every((list) => Array.isArray(list));
-  return areLists && typeof version === 'number' && typeof teams === 'object' && teams !== null;
+/** What was read, or E_DATABASE_AWAY after so long; the reading itself goes on. */
+async function withPatience(reading: Promise<void>, patienceMs: number): Promise<void> {
+  const done = new AbortController();
+  const silence = sleep(systemClock, patienceMs, done.signal).then(() => {
+    if (done.signal.aborted) return;
+    throw new CodedError('E_DATABASE_AWAY', `PostgreSQL has not answered within ${patienceMs} ms`, {
+      kind: 'transient',
+    });
+  });
+  try {
+    await Promise.race([reading, silence]);
+  } finally {
+    done.abort();
+  }
+}
+
+/** A whole snapshot, from a file or a server that anybody may have written; an older program's lacks settings and keys. */
+function asSnapshot(value: unknown): Snapshot | undefined {
+  if (!isRecord(value)) return undefined;
+  const { version, rules, developmentHosts, teams, destinations, settings = {}, keys = [] } = value;
+  const areLists = [rules, developmentHosts, destinations, keys].every((list) => Array.isArray(list));
+  const isWhole = areLists && Number.isSafeInteger(version) && isRecord(teams) && isRecord(settings);
+  return isWhole ? ({ ...value, settings, keys } as unknown as Snapshot) : undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@
  * Invariant: no change without its audit entry and its version, no version without a change. What is recorded is the
  * whole record before and after, never a credential.
  */
+import { invalidInput } from './checked-input.ts';
 import type { Connection, Transaction } from './connection.ts';
 import { storableJson, storableText } from './storable-text.ts';
 
@@ -33,13 +34,21 @@ export interface ChangedConfiguration<T> {
   snapshotVersion: number;
 }
 
-/** Runs `work` while nobody else changes anything. When it rejects, nothing has happened. Errors: those of Connection. */
+const REASON_CHARS_MAX = 4_000;
+
+/**
+ * Runs `work` while nobody else changes anything. When it rejects, nothing has happened. Errors: E_ROW_INVALID (the
+ * reason is too long), those of Connection.
+ */
 export function changeConfiguration<T>(
   connection: Connection,
   author: ChangeAuthor,
   work: (transaction: Transaction, record: RecordChange) => Promise<T>,
 ): Promise<ChangedConfiguration<T>> {
   return connection.transaction(async (transaction) => {
+    if ((author.reason?.length ?? 0) > REASON_CHARS_MAX) {
+      throw invalidInput('reason', 'is too long', `Give at most ${REASON_CHARS_MAX} characters.`);
+    }
     const before = await transaction.row<{ snapshot_version: number }>('lock_config_version');
     const changes: ConfigurationChange[] = [];
     const result = await work(transaction, (change) => changes.push(change));

@@ -1,15 +1,22 @@
 /**
  * API keys in PostgreSQL: names, scopes and HMACs. The keys themselves are nowhere.
  *
- * Making and revoking a key is a change of the configuration, with its audit and its version. Invariant: no HMAC is in
- * the audit, and a name is never used for a second key.
+ * Making, rotating and revoking a key is a change of the configuration, with its audit and its version. Invariants: no
+ * HMAC is in the audit, a name is never used for a second key, and at most KEYS_MAX keys work at a time.
  */
-import { CodedError } from '../../runtime/errors.ts';
+import type { ApiKeyRecord, KeyScope } from '../../actors/ports.ts';
+import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { checkedText, checkedTimeOrNull, invalidInput } from './checked-input.ts';
 import { changeConfiguration } from './configuration-change.ts';
-import type { ChangeAuthor } from './configuration-change.ts';
-import type { Connection } from './connection.ts';
+import type { ChangeAuthor, ConfigurationChange } from './configuration-change.ts';
+import type { Connection, Statements } from './connection.ts';
+import { pageOf, rowsFor } from './page.ts';
+import type { Page } from './page.ts';
 
-export type KeyScope = 'ingest' | 'read' | 'operate' | 'admin';
+export type { KeyScope } from '../../actors/ports.ts';
+
+/** Every gateway holds all of them and compares a key that it does not know with each. */
+export const KEYS_MAX = 1_000;
 
 export interface NewApiKey {
   name: string;
@@ -18,14 +25,50 @@ export interface NewApiKey {
   hmac: Uint8Array;
   /** Milliseconds since 1970; null is never. */
   expiresAtMs: number | null;
+  /** Names the pepper of the HMAC; empty when it is not known. */
+  pepperFingerprint?: string;
 }
 
-export interface ActiveApiKey {
+export interface RotatedApiKey {
+  /** Of the new key. */
+  hmac: Uint8Array;
+  /** Until when the present key works; its own end comes first if it is earlier. */
+  previousExpiresAtMs: number;
+  /** When given, it has to be the one that the key was made with: one record has one pepper. */
+  pepperFingerprint?: string;
+}
+
+/** A key as people see it. Times in ms since 1970. */
+export interface StoredApiKey {
   name: string;
   scopes: KeyScope[];
-  hmac: Buffer;
+  createdAtMs: number;
+  /** Null is never. */
   expiresAtMs: number | null;
+  /** Null as long as it is not revoked. */
+  revokedAtMs: number | null;
+  /** Until when the key before the last rotation works; null when there was none. */
+  previousExpiresAtMs: number | null;
+  pepperFingerprint: string;
 }
+
+interface StoredKeyRow {
+  name: string;
+  scopes: KeyScope[];
+  created_ms: number;
+  expires_ms: number | null;
+  revoked_ms: number | null;
+  previous_expires_ms: number | null;
+  pepper_fingerprint: string;
+}
+interface ChangedKeyRow {
+  old_values: unknown;
+  new_values: unknown;
+}
+
+const RESOURCE = 'api_keys';
+const HMAC_BYTES = 32;
+const FINGERPRINT_CHARS_MAX = 64;
 
 export class PostgresKeyStore {
   readonly #connection: Connection;
@@ -34,65 +77,193 @@ export class PostgresKeyStore {
     this.#connection = connection;
   }
 
-  /** Errors: E_KEY_EXISTS (also for the name of a revoked key), E_ROW_INVALID, those of Connection. */
-  async insert(key: NewApiKey, author: ChangeAuthor): Promise<void> {
-    await changeConfiguration(this.#connection, author, async (transaction, record) => {
-      const [inserted] = await transaction.rows<{ new_values: unknown }>('insert_api_key', [
-        key.name,
-        [...key.scopes],
-        Buffer.from(key.hmac),
-        key.expiresAtMs,
-      ]);
-      if (inserted === undefined) {
-        throw new CodedError('E_KEY_EXISTS', `there is a key with the name ${key.name} or with this value`, {
-          mend: 'Choose another name; names of revoked keys are not used again.',
-          details: { name: key.name },
+  /** Revoked and expired ones too, by name. Errors: E_ROW_INVALID, those of Connection. */
+  async list({
+    after,
+    limit,
+  }: {
+    after?: string | undefined;
+    limit: number;
+  }): Promise<Page<StoredApiKey, string>> {
+    const from = after === undefined ? null : checkedName(after);
+    const rows = await this.#connection.rows<StoredKeyRow>('list_api_keys', [null, from, rowsFor(limit)]);
+    return pageOf(rows.map(toStoredKey), limit, ({ name }) => name);
+  }
+
+  /** Undefined when there never was a key of this name. Errors: E_ROW_INVALID, those of Connection. */
+  async get(name: string): Promise<StoredApiKey | undefined> {
+    return find(this.#connection, checkedName(name));
+  }
+
+  /**
+   * Errors: E_KEY_EXISTS (also for the name of a revoked key), E_KEYS_FULL, E_ROW_INVALID, those of Connection.
+   */
+  async insert(key: NewApiKey, author: ChangeAuthor): Promise<StoredApiKey> {
+    const { scopes } = key;
+    const name = checkedName(key.name);
+    const values = [
+      name,
+      [...scopes],
+      checkedHmac(key.hmac),
+      checkedTimeOrNull(key.expiresAtMs, 'expires_at'),
+      checkedFingerprint(key.pepperFingerprint),
+    ];
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const { keys } = await transaction.row<{ keys: number }>('count_working_api_keys');
+      if (keys >= KEYS_MAX) {
+        throw new CodedError('E_KEYS_FULL', `there are ${keys} keys that work, and there may not be more`, {
+          mend: 'Revoke keys that nobody uses.',
+          details: { max: KEYS_MAX },
         });
       }
-      const { new_values } = inserted;
-      record({
-        operation: 'CREATE',
-        resource: 'api_keys',
-        recordKey: key.name,
-        oldValues: null,
-        newValues: new_values,
-      });
+      const [inserted] = await transaction.rows<ChangedKeyRow>('insert_api_key', values);
+      if (inserted === undefined) throw keyExists(name);
+      record(changeOf('CREATE', name, inserted));
+      return find(transaction, name);
     });
+    return present(result, name);
+  }
+
+  /**
+   * Gives a key of this name a new value; the one before works until `previousExpiresAtMs`, and one that was rotated
+   * away earlier no longer. Undefined when no key of this name works. Errors: E_KEY_EXISTS (this value is another key's),
+   * E_KEY_PEPPER, E_ROW_INVALID, those of Connection.
+   */
+  async rotate(
+    name: string,
+    rotated: RotatedApiKey,
+    author: ChangeAuthor,
+  ): Promise<StoredApiKey | undefined> {
+    checkedName(name);
+    const fingerprint =
+      rotated.pepperFingerprint === undefined ? null : checkedFingerprint(rotated.pepperFingerprint);
+    const previousExpiresAtMs = checkedTimeOrNull(rotated.previousExpiresAtMs, 'previous_expires_at');
+    const values = [name, checkedHmac(rotated.hmac), previousExpiresAtMs];
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const current = await find(transaction, name);
+      if (current === undefined) return undefined;
+      if (fingerprint !== null && fingerprint !== current.pepperFingerprint) throw otherPepper(name);
+      const [changed] = await transaction
+        .rows<ChangedKeyRow>('rotate_api_key', values)
+        .catch((thrown: unknown) => {
+          throw codeOf(thrown) === 'E_ROW_INVALID' ? keyExists(name) : thrown;
+        });
+      if (changed === undefined) return undefined;
+      record(changeOf('UPDATE', name, changed));
+      return find(transaction, name);
+    });
+    return result;
   }
 
   /** Ends a key at once. Says false when there is no such key or it was revoked before. Errors: those of Connection. */
   async revoke(name: string, author: ChangeAuthor): Promise<boolean> {
+    checkedName(name);
     const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
-      const [revoked] = await transaction.rows<{ old_values: unknown; new_values: unknown }>(
-        'revoke_api_key',
-        [name],
-      );
+      const [revoked] = await transaction.rows<ChangedKeyRow>('revoke_api_key', [name]);
       if (revoked === undefined) return false;
-      record({
-        operation: 'UPDATE',
-        resource: 'api_keys',
-        recordKey: name,
-        oldValues: revoked.old_values,
-        newValues: revoked.new_values,
-      });
+      record(changeOf('UPDATE', name, revoked));
       return true;
     });
     return result;
   }
 
   /** Keys that are neither revoked nor expired at `nowMs` (since 1970). Errors: those of Connection. */
-  async listActive(nowMs: number): Promise<ActiveApiKey[]> {
-    const rows = await this.#connection.rows<{
-      name: string;
-      scopes: KeyScope[];
-      hmac: Buffer;
-      expires_ms: number | null;
-    }>('list_active_api_keys', [nowMs]);
-    return rows.map(({ name, scopes, hmac, expires_ms }) => ({
-      name,
-      scopes,
-      hmac,
-      expiresAtMs: expires_ms,
-    }));
+  listActive(nowMs: number): Promise<ApiKeyRecord[]> {
+    return readKeyRecords(this.#connection, nowMs);
   }
+}
+
+/** What opens the gateways: keys, by name, that are not revoked and had not expired at `atMs` (since 1970). */
+export async function readKeyRecords(statements: Statements, atMs: number): Promise<ApiKeyRecord[]> {
+  const rows = await statements.rows<{
+    name: string;
+    scopes: KeyScope[];
+    hmac: Buffer;
+    expires_ms: number | null;
+    previous_hmac: Buffer | null;
+    previous_expires_ms: number | null;
+    pepper_fingerprint: string;
+  }>('list_active_api_keys', [atMs]);
+  return rows.map((row) => ({
+    name: row.name,
+    scopes: row.scopes,
+    hmacSha256s: [
+      { hmac: row.hmac.toString('hex'), expiresAt: row.expires_ms },
+      ...(row.previous_hmac === null
+        ? []
+        : [{ hmac: row.previous_hmac.toString('hex'), expiresAt: row.previous_expires_ms }]),
+    ],
+    pepperFingerprint: row.pepper_fingerprint,
+  }));
+}
+
+async function find(statements: Statements, name: string): Promise<StoredApiKey | undefined> {
+  const [row] = await statements.rows<StoredKeyRow>('list_api_keys', [name, null, 1]);
+  return row === undefined ? undefined : toStoredKey(row);
+}
+
+function toStoredKey(row: StoredKeyRow): StoredApiKey {
+  return {
+    name: row.name,
+    scopes: row.scopes,
+    createdAtMs: row.created_ms,
+    expiresAtMs: row.expires_ms,
+    revokedAtMs: row.revoked_ms,
+    previousExpiresAtMs: row.previous_expires_ms,
+    pepperFingerprint: row.pepper_fingerprint,
+  };
+}
+
+function changeOf(
+  operation: ConfigurationChange['operation'],
+  name: string,
+  { old_values, new_values }: ChangedKeyRow,
+): ConfigurationChange {
+  return {
+    operation,
+    resource: RESOURCE,
+    recordKey: name,
+    oldValues: old_values ?? null,
+    newValues: new_values,
+  };
+}
+
+function checkedName(name: string): string {
+  return checkedText(name, 'name');
+}
+
+function checkedHmac(hmac: Uint8Array): Buffer {
+  const bytes = Buffer.from(hmac);
+  if (bytes.length !== HMAC_BYTES) {
+    throw invalidInput(
+      'hmac',
+      `has ${bytes.length} bytes`,
+      `Give the ${HMAC_BYTES} bytes of an HMAC-SHA-256.`,
+    );
+  }
+  return bytes;
+}
+
+function checkedFingerprint(fingerprint: string | undefined): string {
+  if (fingerprint === undefined || fingerprint === '') return '';
+  return checkedText(fingerprint, 'pepper_fingerprint', FINGERPRINT_CHARS_MAX);
+}
+
+function present(key: StoredApiKey | undefined, name: string): StoredApiKey {
+  if (key !== undefined) return key;
+  throw new CodedError('E_STATEMENT_FAILED', `the key ${name} was stored and not found`, { kind: 'defect' });
+}
+
+function keyExists(name: string): CodedError {
+  return new CodedError('E_KEY_EXISTS', `there is a key with the name ${name} or with this value`, {
+    mend: 'Choose another name; names of revoked keys are not used again.',
+    details: { name },
+  });
+}
+
+function otherPepper(name: string): CodedError {
+  return new CodedError('E_KEY_PEPPER', `the key ${name} was made with another pepper than this node's`, {
+    mend: 'Rotate it at a node with that pepper, or copy keys/pepper of that node here; or make a new key.',
+    details: { name },
+  });
 }

@@ -9,11 +9,9 @@ import type { Clock } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import { createAuditMonths } from './audit-months.ts';
 import type { Connection, Transaction } from './connection.ts';
+import { POSTGRES_VERSION_MIN, serverVersion } from './server-facts.ts';
 import { migrationsIn } from './sql-files.ts';
 import type { Migration } from './sql-files.ts';
-
-/** As `server_version_num` says it: 14.0. */
-const SERVER_VERSION_MIN = 140_000;
 
 export interface MigrationReport {
   /** Names of the migrations this call applied; empty when there was nothing to do. */
@@ -31,11 +29,11 @@ export async function migrate(
   clock: Clock,
   migrations: readonly Migration[] = migrationsIn(),
 ): Promise<MigrationReport> {
-  const { version } = await connection.row<{ version: number }>('read_server_version');
-  if (version < SERVER_VERSION_MIN) {
+  const version = await serverVersion(connection);
+  if (version < POSTGRES_VERSION_MIN) {
     throw new CodedError('E_SERVER_TOO_OLD', `PostgreSQL ${Math.floor(version / 10_000)} is too old`, {
       mend: 'Use PostgreSQL 14 or newer.',
-      details: { version, versionMin: SERVER_VERSION_MIN },
+      details: { version, versionMin: POSTGRES_VERSION_MIN },
     });
   }
   const applied: string[] = [];

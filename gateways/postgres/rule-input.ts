@@ -5,6 +5,7 @@
 import type { Handling } from '../../actors/event.ts';
 import type { RuleRow } from '../../actors/ports.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { storableText } from './storable-text.ts';
 
 /** A rule to apply. Found by `id`, else by `name`, else created. What is left out has its default: this is the whole rule. */
 export type RuleInput = Partial<Omit<RuleRow, 'version'>> & {
@@ -17,6 +18,22 @@ export type RuleInput = Partial<Omit<RuleRow, 'version'>> & {
 };
 
 const PRIORITY_DEFAULT = 100;
+const TEXT_FIELDS = [
+  ...([
+    'name',
+    'match_string',
+    'match_type',
+    'trap_oid',
+    'severity_op',
+    'host',
+    'program',
+    'network',
+  ] as const),
+  ...(['prod_handling', 'dev_handling', 'team_assignment', 'signature'] as const),
+];
+/** Far above what a rule needs (actors/match/rule.ts); what is kept out is what no index and no page could hold. */
+const TEXT_CHARS_MAX = 4_096;
+const TESTS_CHARS_MAX = 1_000_000;
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /** The values $2 to $24 of insert_rule and update_rule. Errors: E_RULE_INVALID. */
@@ -26,6 +43,21 @@ export function ruleValues(rule: RuleInput, index: number): unknown[] {
     if (time !== null && !RFC_3339.test(time)) {
       throw invalidRule(rule, index, `${field} is not a time in RFC 3339 with its offset`, { field });
     }
+  }
+  for (const field of TEXT_FIELDS) {
+    const text: unknown = rule[field] ?? null;
+    if (text !== null && !(typeof text === 'string' && isStorable(text))) {
+      throw invalidRule(
+        rule,
+        index,
+        `${field} is no text of up to ${TEXT_CHARS_MAX} characters that can be stored`,
+        { field },
+      );
+    }
+  }
+  const tests = JSON.stringify(rule.tests ?? []);
+  if (tests.length > TESTS_CHARS_MAX) {
+    throw invalidRule(rule, index, `tests has more than ${TESTS_CHARS_MAX} characters`, { field: 'tests' });
   }
   return [
     rule.name ?? null,
@@ -50,8 +82,12 @@ export function ruleValues(rule: RuleInput, index: number): unknown[] {
     rule.active_from ?? null,
     rule.active_until ?? null,
     rule.is_active ?? true,
-    JSON.stringify(rule.tests ?? []),
+    tests,
   ];
+}
+
+function isStorable(text: string): boolean {
+  return text.length <= TEXT_CHARS_MAX && storableText(text) === text;
 }
 
 /** What the database refused, with the rule it is about; anything else passes unchanged. */

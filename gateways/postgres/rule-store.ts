@@ -1,18 +1,25 @@
 /**
- * Rules, development hosts, teams and destinations as people configure them: list, apply, remove.
+ * Rules as people configure them, one at a time; and whole sets of rules, development hosts, teams and destinations.
  *
- * Applying says how things are to be and changes only what differs; one call is one transaction with its audit and its
- * version. Invariant: either everything of a call is in force, at one new version, or nothing is.
+ * Applying a set says how things are to be and changes only what differs; one call is one transaction with its audit and
+ * its version. Invariant: either everything of a call is in force, at one new version, or nothing is.
  */
 import type { Destination, RuleRow } from '../../actors/ports.ts';
 import { CodedError } from '../../runtime/errors.ts';
-import { textArray } from './array-literal.ts';
+import { checkedHostname, checkedId, checkedInteger, checkedText } from './checked-input.ts';
 import { changeConfiguration } from './configuration-change.ts';
 import type { ChangeAuthor, RecordChange } from './configuration-change.ts';
-import type { Connection, Transaction } from './connection.ts';
+import type { Connection, Statements, Transaction } from './connection.ts';
+import { putDestinations } from './destination-store.ts';
+import { addDevelopmentHosts } from './development-host-store.ts';
+import { alreadyExists, requireVersion } from './item-version.ts';
+import type { Precondition } from './item-version.ts';
+import { pageOf, rowsFor } from './page.ts';
+import type { Page } from './page.ts';
+import { removeRecords } from './remove-records.ts';
 import { invalidRule, refusedRule, ruleValues } from './rule-input.ts';
 import type { RuleInput } from './rule-input.ts';
-import { storableJson } from './storable-text.ts';
+import { putTeams } from './team-store.ts';
 
 /** A rule with the name its file gives it. */
 export type StoredRule = RuleRow & { name: string | null };
@@ -35,6 +42,22 @@ export interface ConfigurationInput {
     destinations?: readonly string[];
   };
 }
+
+/** Where a page of rules begins: after this rule. */
+export interface RulePosition {
+  priority: number;
+  id: number;
+}
+
+export interface RuleFilter {
+  /** Part of a name, pattern, OID, host, program or team, whatever its case. */
+  q?: string | undefined;
+  team?: string | undefined;
+  isActive?: boolean | undefined;
+}
+
+/** A whole rule. What is left out has its default. */
+export type WholeRule = Omit<RuleInput, 'id' | 'expected_version'>;
 
 export interface AppliedRule {
   id: number;
@@ -67,11 +90,7 @@ interface ChangedRule {
   version: number;
   row_values: unknown;
 }
-interface RemovedRecord {
-  record_key: string;
-  old_values: unknown;
-}
-
+const INT4_MIN = -2_147_483_648;
 const INT4_MAX = 2_147_483_647;
 
 export class PostgresRuleStore {
@@ -84,6 +103,72 @@ export class PostgresRuleStore {
   /** All rules, active or not, in the order they are tried. Errors: those of Connection. */
   list(): Promise<StoredRule[]> {
     return this.#connection.rows<StoredRule>('list_rules');
+  }
+
+  /** In the order they are tried. Errors: E_ROW_INVALID, those of Connection. */
+  async page(
+    options: RuleFilter & { after?: RulePosition | undefined; limit: number },
+  ): Promise<Page<StoredRule, RulePosition>> {
+    const { after, limit, q, team, isActive } = options;
+    const rows = await this.#connection.rows<StoredRule>('page_rules', [
+      after === undefined ? null : checkedInteger(after.priority, 'after', INT4_MIN, INT4_MAX),
+      after === undefined ? null : checkedId(after.id, 'after'),
+      q === undefined ? null : checkedText(q, 'q'),
+      team === undefined ? null : checkedText(team, 'team'),
+      isActive ?? null,
+      rowsFor(limit),
+    ]);
+    return pageOf(rows, limit, ({ priority, id }) => ({ priority, id }));
+  }
+
+  /** Undefined when there is no such rule, or it was removed. Errors: E_ROW_INVALID, those of Connection. */
+  async get(id: number): Promise<StoredRule | undefined> {
+    return find(this.#connection, checkedId(id));
+  }
+
+  /** Errors: E_EXISTS (its name is taken), E_RULE_INVALID, E_ROW_INVALID, those of Connection. */
+  async create(rule: WholeRule, author: ChangeAuthor): Promise<StoredRule> {
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const { name } = rule;
+      const [taken] = await findRules(transaction, [], typeof name === 'string' ? [name] : []);
+      if (taken !== undefined) throw alreadyExists(`a rule with the name ${name}`, 'name');
+      return putRule(transaction, record, undefined, rule);
+    });
+    return result;
+  }
+
+  /**
+   * Undefined when there is no such rule. Errors: E_VERSION_STALE, E_EXISTS (its new name is another rule's),
+   * E_RULE_INVALID, E_ROW_INVALID, those of Connection.
+   */
+  async replace(
+    id: number,
+    rule: WholeRule,
+    precondition: Precondition,
+    author: ChangeAuthor,
+  ): Promise<StoredRule | undefined> {
+    checkedId(id);
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const { name } = rule;
+      const found = await findRules(transaction, [id], typeof name === 'string' ? [name] : []);
+      const current = found.find((known) => known.id === id && !known.is_deleted);
+      requireVersion(`rule ${id}`, current?.version ?? null, precondition);
+      if (current === undefined) return undefined;
+      if (found.some((known) => known.id !== id)) throw alreadyExists(`a rule with the name ${name}`, 'name');
+      return putRule(transaction, record, current, rule);
+    });
+    return result;
+  }
+
+  /** False when there is no such rule. Errors: E_VERSION_STALE, E_ROW_INVALID, those of Connection. */
+  async remove(id: number, precondition: Precondition, author: ChangeAuthor): Promise<boolean> {
+    checkedId(id);
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const current = await find(transaction, id);
+      requireVersion(`rule ${id}`, current?.version ?? null, precondition);
+      return (await removeRecords(transaction, 'alert_rules', [id], record)) > 0;
+    });
+    return result;
   }
 
   /** Of these ids, those that a stored rule has or had: what may be cleared. Errors: those of Connection. */
@@ -114,9 +199,16 @@ export class PostgresRuleStore {
         };
         await remove(transaction, input.remove ?? {}, count);
         const applied = await applyRules(transaction, input.rules ?? [], count);
-        await applyDevelopmentHosts(transaction, input.development_hosts ?? [], count);
-        await applyTeams(transaction, input.teams ?? {}, count);
-        await applyDestinations(transaction, input.destinations ?? [], count);
+        const hosts = input.development_hosts ?? [];
+        await addDevelopmentHosts(transaction, hosts.map(checkedHostname), count);
+        // Two spellings of one host: the last one given holds.
+        const teams = Object.entries(input.teams ?? {});
+        const byHost = teams.map(([host, team]): [string, string] => [
+          checkedHostname(host),
+          checkedText(team, 'team'),
+        ]);
+        await putTeams(transaction, new Map(byHost), count);
+        await putDestinations(transaction, input.destinations ?? [], count);
         return applied;
       },
     );
@@ -142,29 +234,11 @@ async function remove(
   going: NonNullable<ConfigurationInput['remove']>,
   record: RecordChange,
 ): Promise<void> {
-  const steps = [
-    { resource: 'alert_rules', statement: 'delete_rules', keys: going.rules ?? [] },
-    {
-      resource: 'development_hosts',
-      statement: 'delete_development_hosts',
-      keys: (going.development_hosts ?? []).map(caseFolded),
-    },
-    { resource: 'device_teams', statement: 'delete_device_teams', keys: (going.teams ?? []).map(caseFolded) },
-    { resource: 'destinations', statement: 'delete_destinations', keys: going.destinations ?? [] },
-  ];
-  for (const { resource, statement, keys } of steps) {
-    if (keys.length === 0) continue;
-    const removed = await transaction.rows<RemovedRecord>(statement, [[...keys]]);
-    for (const { record_key, old_values } of removed) {
-      record({
-        operation: 'DELETE',
-        resource,
-        recordKey: record_key,
-        oldValues: old_values,
-        newValues: null,
-      });
-    }
-  }
+  await removeRecords(transaction, 'alert_rules', going.rules ?? [], record);
+  const hosts = going.development_hosts ?? [];
+  await removeRecords(transaction, 'development_hosts', hosts.map(caseFolded), record);
+  await removeRecords(transaction, 'device_teams', (going.teams ?? []).map(caseFolded), record);
+  await removeRecords(transaction, 'destinations', going.destinations ?? [], record);
 }
 
 async function applyRules(
@@ -179,31 +253,74 @@ async function applyRules(
     const found = known[index];
     requireExpectedVersion(rule, index, found);
     const name = rule.name ?? null;
-    const values = ruleValues(rule, index);
-    try {
-      const changed = await (found === undefined
-        ? transaction.row<ChangedRule>('insert_rule', [rule.id ?? null, ...values])
-        : transaction.rows<ChangedRule>('update_rule', [found.id, ...values]).then((rows) => rows[0]));
-      if (changed === undefined) {
-        applied.push({ id: found?.id ?? 0, name, version: found?.version ?? 0, outcome: 'unchanged' });
-        continue;
-      }
-      const { id, version } = changed;
-      const isNew = found === undefined || found.is_deleted;
-      record({
-        operation: isNew ? 'CREATE' : 'UPDATE',
-        resource: 'alert_rules',
-        recordKey: String(id),
-        oldValues: found?.row_values ?? null,
-        newValues: changed.row_values,
-      });
-      applied.push({ id, name, version, outcome: isNew ? 'created' : 'updated' });
-    } catch (error) {
-      throw refusedRule(error, rule, index);
+    const changed = await writeRule(transaction, record, found, rule, index);
+    if (changed === undefined) {
+      applied.push({ id: found?.id ?? 0, name, version: found?.version ?? 0, outcome: 'unchanged' });
+      continue;
     }
+    const { id, version, isNew } = changed;
+    applied.push({ id, name, version, outcome: isNew ? 'created' : 'updated' });
   }
   if (rules.some((rule) => rule.id !== undefined)) await transaction.rows('advance_rule_ids');
   return applied;
+}
+
+/** Undefined when the rule is so already. Errors: E_RULE_INVALID, those of Connection. */
+async function writeRule(
+  transaction: Transaction,
+  record: RecordChange,
+  found: FoundRule | undefined,
+  rule: RuleInput,
+  index: number,
+): Promise<{ id: number; version: number; isNew: boolean } | undefined> {
+  const values = ruleValues(rule, index);
+  try {
+    const [changed] = await (found === undefined
+      ? transaction.rows<ChangedRule>('insert_rule', [rule.id ?? null, ...values])
+      : transaction.rows<ChangedRule>('update_rule', [found.id, ...values]));
+    if (changed === undefined) return undefined;
+    const { id, version } = changed;
+    const isNew = found === undefined || found.is_deleted;
+    record({
+      operation: isNew ? 'CREATE' : 'UPDATE',
+      resource: 'alert_rules',
+      recordKey: String(id),
+      oldValues: found?.row_values ?? null,
+      newValues: changed.row_values,
+    });
+    return { id, version, isNew };
+  } catch (error) {
+    throw refusedRule(error, rule, index);
+  }
+}
+
+/** One rule, whole, as it is stored afterwards. */
+async function putRule(
+  transaction: Transaction,
+  record: RecordChange,
+  current: FoundRule | undefined,
+  { ...rule }: WholeRule,
+): Promise<StoredRule> {
+  // Which rule it is has been decided; what the document says of it is not asked.
+  delete (rule as RuleInput).id;
+  const clears: unknown = rule.clears ?? null;
+  if (Number.isSafeInteger(clears) && (await findRules(transaction, [Number(clears)], [])).length === 0) {
+    // The table would say so only at the end of the transaction, without naming the rule.
+    throw invalidRule(rule, 0, `clears: there is no rule ${String(clears)}`, { field: 'clears' });
+  }
+  const changed = await writeRule(transaction, record, current, rule, 0);
+  const id = changed?.id ?? current?.id ?? 0;
+  const stored = await find(transaction, id);
+  if (stored !== undefined) return stored;
+  throw new CodedError('E_STATEMENT_FAILED', `rule ${id} was stored and not found`, { kind: 'defect' });
+}
+
+async function find(statements: Statements, id: number): Promise<StoredRule | undefined> {
+  return (await statements.rows<StoredRule>('get_rule', [id]))[0];
+}
+
+function findRules(statements: Statements, ids: number[], names: string[]): Promise<FoundRule[]> {
+  return statements.rows<FoundRule>('find_rules', [ids, names]);
 }
 
 /** The stored rule each given one is about, if there is one. Two that are about the same one are refused. */
@@ -220,7 +337,7 @@ async function findKnown(
     if (rule.id !== undefined) ids.push(rule.id);
     if (typeof rule.name === 'string') names.push(rule.name);
   }
-  const found = await transaction.rows<FoundRule>('find_rules', [ids, names]);
+  const found = await findRules(transaction, ids, names);
   const byId = new Map(found.map((rule) => [rule.id, rule]));
   const byName = new Map(found.filter((rule) => !rule.is_deleted).map((rule) => [rule.name, rule]));
   const seen = new Set<string>();
@@ -258,94 +375,6 @@ function requireExpectedVersion(rule: RuleInput, index: number, found: FoundRule
       details: { index, id: found?.id ?? null, expected: rule.expected_version, found: version },
     },
   );
-}
-
-async function applyDevelopmentHosts(
-  transaction: Transaction,
-  hosts: readonly string[],
-  record: RecordChange,
-): Promise<void> {
-  if (hosts.length === 0) return;
-  const added = await transaction.rows<{ hostname: string }>('insert_development_hosts', [
-    textArray(hosts.map(caseFolded)),
-  ]);
-  for (const { hostname } of added) {
-    record({
-      operation: 'CREATE',
-      resource: 'development_hosts',
-      recordKey: hostname,
-      oldValues: null,
-      newValues: { hostname },
-    });
-  }
-}
-
-async function applyTeams(
-  transaction: Transaction,
-  teams: Readonly<Record<string, string>>,
-  record: RecordChange,
-): Promise<void> {
-  // Two spellings of one host: the last one given holds.
-  const byHost = new Map(Object.entries(teams).map(([host, team]) => [caseFolded(host), team]));
-  if (byHost.size === 0) return;
-  const changed = await transaction.rows<{ hostname: string; team: string; old_team: string | null }>(
-    'upsert_device_teams',
-    [textArray([...byHost.keys()]), textArray([...byHost.values()])],
-  );
-  for (const { hostname, team, old_team } of changed) {
-    record({
-      operation: old_team === null ? 'CREATE' : 'UPDATE',
-      resource: 'device_teams',
-      recordKey: hostname,
-      oldValues: old_team === null ? null : { hostname, team: old_team },
-      newValues: { hostname, team },
-    });
-  }
-}
-
-async function applyDestinations(
-  transaction: Transaction,
-  destinations: readonly Destination[],
-  record: RecordChange,
-): Promise<void> {
-  const names = new Set<string>();
-  for (const [index, destination] of destinations.entries()) {
-    const { name } = destination;
-    if (names.has(name)) throw invalidDestination(index, name, 'it is given twice');
-    names.add(name);
-    let changed: { old_values: unknown; new_values: unknown } | undefined;
-    try {
-      [changed] = await transaction.rows<{ old_values: unknown; new_values: unknown }>('upsert_destination', [
-        name,
-        destination.kind,
-        destination.url,
-        destination.secretRef,
-        storableJson(destination.routes),
-        destination.ratePerSecond,
-        destination.concurrency,
-        destination.timeoutMs,
-      ]);
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'E_ROW_INVALID') throw error;
-      const { constraint } = error.details;
-      throw invalidDestination(index, name, typeof constraint === 'string' ? constraint : error.message);
-    }
-    if (changed === undefined) continue;
-    record({
-      operation: changed.old_values === null ? 'CREATE' : 'UPDATE',
-      resource: 'destinations',
-      recordKey: name,
-      oldValues: changed.old_values,
-      newValues: changed.new_values,
-    });
-  }
-}
-
-function invalidDestination(index: number, name: string, why: string): CodedError {
-  return new CodedError('E_DESTINATION_INVALID', `destination ${index + 1} (${name}): ${why}`, {
-    mend: 'Correct this destination and apply again; nothing was changed.',
-    details: { index, name, why },
-  });
 }
 
 function caseFolded(hostname: string): string {

@@ -1,20 +1,16 @@
 /**
- * Reads everything a match actor decides by, at one version. Invariant: no snapshot mixes two versions, since all of it
+ * Reads everything people configure, at one version. Invariant: no snapshot mixes two versions, since all of it
  * is read in one repeatable-read transaction and every change raises the version in its own.
  */
-import type { Destination, RuleRow, Snapshot } from '../../actors/ports.ts';
+import type { RuleRow, Snapshot } from '../../actors/ports.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import type { Connection } from './connection.ts';
+import { readDestinations } from './destination-store.ts';
+import { readKeyRecords } from './key-store.ts';
+import { readSettingValues } from './settings-store.ts';
 
-interface DestinationRow {
-  name: string;
-  kind: Destination['kind'];
-  url: string;
-  secret_ref: string | null;
-  routes: Destination['routes'];
-  rate_per_second: number;
-  concurrency: number;
-  timeout_ms: number;
-}
+/** So long after its end a key is still known as one that has expired. */
+const EXPIRED_KEYS_KEPT_MS = 24 * 3_600_000;
 
 export class PostgresSnapshotSource {
   readonly #connection: Connection;
@@ -39,29 +35,18 @@ export class PostgresSnapshotSource {
         const rules = await transaction.rows<RuleRow>('list_rules');
         const hosts = await transaction.rows<{ hostname: string }>('list_development_hosts');
         const teams = await transaction.rows<{ hostname: string; team: string }>('list_device_teams');
-        const destinations = await transaction.rows<DestinationRow>('list_destinations');
+        const keptFromMs = systemClock.wallMs() - EXPIRED_KEYS_KEPT_MS;
         return {
           version: snapshot_version,
           rules,
           developmentHosts: hosts.map((host) => host.hostname),
           teams: Object.fromEntries(teams.map(({ hostname, team }) => [hostname, team])),
-          destinations: destinations.map(toDestination),
+          destinations: await readDestinations(transaction),
+          settings: await readSettingValues(transaction),
+          keys: await readKeyRecords(transaction, keptFromMs),
         };
       },
       { isSnapshot: true },
     );
   }
-}
-
-function toDestination(row: DestinationRow): Destination {
-  return {
-    name: row.name,
-    kind: row.kind,
-    url: row.url,
-    secretRef: row.secret_ref,
-    routes: row.routes,
-    ratePerSecond: row.rate_per_second,
-    concurrency: row.concurrency,
-    timeoutMs: row.timeout_ms,
-  };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -15,6 +15,8 @@ const snapshotOf = (version: number): Snapshot => ({
   developmentHosts: [],
   teams: {},
   destinations: [],
+  settings: {},
+  keys: [],
 });
 
 describe('SnapshotKeeper', () => {
@@ -115,6 +117,8 @@ describe('SnapshotKeeper', () => {
     ['a torn one', JSON.stringify(snapshotOf(7)).slice(0, 20)],
     ['half a one', '{"version":7,"rules":[]}'],
     ['something else', 'null'],
+    ['a list', '[]'],
+    ['one of a version that is none', JSON.stringify({ ...snapshotOf(7), version: '7' })],
   ] as const) {
     it(`does not start when PostgreSQL is away and ${title} is on disk`, async () => {
       if (text !== undefined) writeFileSync(file, text);
@@ -123,6 +127,38 @@ describe('SnapshotKeeper', () => {
       expect((await rejectionOf(keeper.start())).code).to.equal('E_DATABASE_AWAY');
     });
   }
+
+  it('takes what an older program left on disk, without settings and keys', async () => {
+    const { settings: _settings, keys: _keys, ...older } = snapshotOf(7);
+    writeFileSync(file, JSON.stringify(older));
+    isAway = true;
+    const { keeper } = open();
+    await keeper.start();
+    expect(keeper.current).to.deep.equal(snapshotOf(7));
+  });
+
+  it('finds a change behind a version that is the same, once PostgreSQL was out of sight', async () => {
+    const { keeper, seen } = open();
+    await keeper.start();
+    isAway = true;
+    await keeper.refresh();
+    isAway = false;
+    await keeper.refresh();
+    expect(seen).to.deep.equal([1]);
+    isAway = true;
+    await keeper.refresh();
+    present = { ...snapshotOf(1), developmentHosts: ['lab'] };
+    isAway = false;
+    await keeper.refresh();
+    expect(keeper.current?.developmentHosts).to.deep.equal(['lab']);
+    expect(kept()).to.deep.equal(present);
+  });
+
+  it('keeps the file for its owner alone', async () => {
+    const { keeper } = open();
+    await keeper.start();
+    expect(statSync(file).mode & 0o777).to.equal(0o600);
+  });
 
   it('serves on when the set cannot be kept on disk', async () => {
     file = join(file, 'no', 'such', 'directory');

@@ -1,16 +1,20 @@
--- Creates a destination or gives it new values; does nothing when it has them already.
+-- Creates a destination or gives it new values, with its next version; does nothing when it has them already.
 -- $1 name, $2 kind, $3 url, $4 secret_ref or null, $5 routes (JSON array as text), $6 rate_per_second, $7 concurrency,
 -- $8 timeout_ms.
 -- Rows: one, or none when nothing changed; old_values jsonb or null when new, new_values jsonb.
 WITH before AS (
   SELECT to_jsonb(destinations) AS old_values FROM destinations WHERE name = $1::text
 ), changed AS (
-  INSERT INTO destinations AS known (name, kind, url, secret_ref, routes, rate_per_second, concurrency, timeout_ms)
-  VALUES ($1::text, $2::text, $3::text, $4::text, $5::jsonb, $6::float8, $7::integer, $8::integer)
+  INSERT INTO destinations AS known (
+    name, kind, url, secret_ref, routes, rate_per_second, concurrency, timeout_ms, version
+  ) VALUES (
+    $1::text, $2::text, $3::text, $4::text, $5::jsonb, $6::float8, $7::integer, $8::integer,
+    next_record_version('destinations', $1::text)
+  )
   ON CONFLICT (name) DO UPDATE SET
     kind = excluded.kind, url = excluded.url, secret_ref = excluded.secret_ref, routes = excluded.routes,
     rate_per_second = excluded.rate_per_second, concurrency = excluded.concurrency, timeout_ms = excluded.timeout_ms,
-    updated_at = now()
+    version = known.version + 1, updated_at = now()
   WHERE ROW(
     known.kind, known.url, known.secret_ref, known.routes, known.rate_per_second, known.concurrency, known.timeout_ms
   ) IS DISTINCT FROM ROW(

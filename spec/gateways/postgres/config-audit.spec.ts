@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import { verifyConfigAudit } from '../../../gateways/postgres/config-audit.ts';
+import { PostgresConfigAudit, verifyConfigAudit } from '../../../gateways/postgres/config-audit.ts';
 import { PostgresOutboxStore } from '../../../gateways/postgres/outbox-store.ts';
 import { PostgresRuleStore } from '../../../gateways/postgres/rule-store.ts';
 import { SERVER_TIMEOUT_MS, ownDatabase, rejectionOf } from './own-database.ts';
@@ -55,18 +55,100 @@ describe('configuration audit', function () {
     expect(log[1]?.new_values).to.include({ version: 2, priority: 5 });
     expect(log[2]).to.deep.include({ ...nils, id: 3, operation: 'DELETE', new_values: null });
     expect(log[2]?.old_values).to.deep.equal(log[1]?.new_values);
-    expect(log[3]).to.deep.equal({
+    const { new_values: team, ...rest } = log[3] ?? {};
+    expect(rest).to.deep.equal({
       id: 4,
       changed_by: 'eva',
       operation: 'CREATE',
       resource: 'device_teams',
       record_key: 'h',
       old_values: null,
-      new_values: { hostname: 'h', team: 'one' },
       reason: null,
       correlation_id: null,
     });
+    expect(team).to.include({ hostname: 'h', team: 'one', version: 1 });
     expect(await verifyConfigAudit(database.connection)).to.deep.equal([]);
+  });
+
+  describe('PostgresConfigAudit', () => {
+    const idsOf = async (
+      filter: Omit<Parameters<PostgresConfigAudit['search']>[0], 'limit'>,
+    ): Promise<number[]> => {
+      const { items } = await new PostgresConfigAudit(database.connection).search({ ...filter, limit: 50 });
+      return items.map(({ id }) => id);
+    };
+
+    it('gives an entry as it was recorded, and none for an id that is not there', async () => {
+      const audit = new PostgresConfigAudit(database.connection);
+      const entry = await audit.get(3);
+      expect(entry).to.deep.include({
+        id: 3,
+        changedBy: 'nils',
+        operation: 'DELETE',
+        resource: 'alert_rules',
+        recordKey: '1',
+        newValues: null,
+        reason: 'größer \ufffd',
+        correlationId: AUTHOR.correlationId,
+      });
+      expect(entry?.oldValues).to.include({ id: 1, priority: 5 });
+      expect(entry?.hash).to.match(/^[0-9a-f]{64}$/);
+      expect(Date.now() - (entry?.changedAtMs ?? 0)).to.be.within(-60_000, 600_000);
+      expect(await audit.get(99)).to.equal(undefined);
+    });
+
+    it('pages from the newest back', async () => {
+      const audit = new PostgresConfigAudit(database.connection);
+      const seen: number[][] = [];
+      let beforeId: number | undefined;
+      do {
+        const page = await audit.search({ limit: 3, beforeId });
+        seen.push(page.items.map(({ id }) => id));
+        beforeId = page.next ?? undefined;
+      } while (beforeId !== undefined);
+      expect(seen).to.deep.equal([
+        [5, 4, 3],
+        [2, 1],
+      ]);
+    });
+
+    it('finds by who, what, which record and when', async () => {
+      expect(await idsOf({ changedBy: 'nils' })).to.deep.equal([3, 2, 1]);
+      expect(await idsOf({ changedBy: 'nil' })).to.deep.equal([]);
+      expect(await idsOf({ changedByPart: 'V' })).to.deep.equal([4]);
+      expect(await idsOf({ changedByPart: '%' })).to.deep.equal([]);
+      expect(await idsOf({ operation: 'UPDATE' })).to.deep.equal([2]);
+      expect(await idsOf({ resource: 'device_teams' })).to.deep.equal([4]);
+      expect(await idsOf({ resource: 'alert_rules', recordKey: '1' })).to.deep.equal([3, 2, 1]);
+      expect(await idsOf({ recordKey: `1' OR true --` })).to.deep.equal([]);
+      expect(await idsOf({ fromMs: Date.now() + 60_000 })).to.deep.equal([]);
+      expect(await idsOf({ fromMs: Date.now() - 600_000, toMs: Date.now() + 60_000 })).to.have.length(5);
+      expect(await idsOf({ toMs: Date.now() - 600_000 })).to.deep.equal([]);
+    });
+
+    for (const [what, filter] of [
+      ['a NUL byte', { changedBy: 'a\0' }],
+      ['half a character', { recordKey: '\ud800' }],
+      ['an endless text', { changedBy: 'x'.repeat(300) }],
+      ['a time that is none', { fromMs: Number.NaN }],
+      ['an id that is none', { beforeId: 1.5 }],
+      ['a page of any size', { limit: 1_000_000 }],
+    ] as const) {
+      it(`refuses to search with ${what}`, async () => {
+        const audit = new PostgresConfigAudit(database.connection);
+        const error = await rejectionOf(audit.search({ limit: 10, ...filter }));
+        expect(error).to.include({ code: 'E_ROW_INVALID', kind: 'permanent' });
+        expect(error['details']).to.have.nested.property('faults[0].field');
+      });
+    }
+
+    it('says whether the chain is whole, and how long it is', async () => {
+      expect(await new PostgresConfigAudit(database.connection).verify()).to.deep.equal({
+        intact: true,
+        entries: 5,
+        problems: [],
+      });
+    });
   });
 
   for (const statement of [

@@ -1,10 +1,13 @@
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { systemClock } from '../../../runtime/clock.ts';
+import { verifyConfigAudit } from '../../../gateways/postgres/config-audit.ts';
 import { openConnection } from '../../../gateways/postgres/connection.ts';
 import { migrate } from '../../../gateways/postgres/migrate.ts';
 import { migrationsIn } from '../../../gateways/postgres/sql-files.ts';
 import type { Migration } from '../../../gateways/postgres/sql-files.ts';
+import { PostgresSnapshotSource } from '../../../gateways/postgres/snapshot-source.ts';
+import { PostgresTeamStore } from '../../../gateways/postgres/team-store.ts';
 import { SERVER_TIMEOUT_MS, ownDatabase, rejectionOf } from './own-database.ts';
 import type { OwnDatabase } from './own-database.ts';
 
@@ -39,6 +42,25 @@ describe('migrate', function () {
     expect(await database.sql('SELECT hostname FROM development_hosts')).to.deep.equal([
       { hostname: 'lab1' },
     ]);
+  });
+
+  it('keeps what an older program stored, and goes on with it', async () => {
+    await migrate(database.connection, systemClock, OURS.slice(0, 4));
+    await database.sql(
+      `INSERT INTO device_teams (hostname, team) VALUES ('core-1', 'NetOps');
+       INSERT INTO api_keys (name, scopes, hmac) VALUES ('old', ARRAY['read'], sha256('old'::bytea));
+       INSERT INTO config_audit_log (changed_by, operation, resource, record_key, new_values)
+       VALUES ('nils', 'CREATE', 'device_teams', 'core-1', '{"hostname":"core-1","team":"NetOps"}');
+       UPDATE config_version SET snapshot_version = 7`,
+    );
+    await migrate(database.connection, systemClock);
+    const teams = new PostgresTeamStore(database.connection);
+    expect(await teams.get('core-1')).to.include({ team: 'NetOps', version: 1 });
+    await teams.remove('core-1', { expectedVersion: 1 }, { changedBy: 'nils' });
+    expect(await teams.put('core-1', 'SysOps', {}, { changedBy: 'nils' })).to.include({ version: 2 });
+    const { version, keys, settings } = await new PostgresSnapshotSource(database.connection).load();
+    expect([version, settings, keys[0]?.name, keys[0]?.pepperFingerprint]).to.deep.equal([9, {}, 'old', '']);
+    expect(await verifyConfigAudit(database.connection)).to.deep.equal([]);
   });
 
   it('succeeds for everyone when four programs do it at once', async () => {

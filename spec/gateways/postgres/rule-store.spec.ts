@@ -237,7 +237,7 @@ describe('PostgresRuleStore', function () {
       ['a network that is none', { network: '10.0.0.0/99' }, '10.0.0.0/99'],
       ['no team', { team_assignment: undefined as never }, 'team_assignment'],
       ['a number that is none', { priority: 'high' as never }, 'high'],
-      ['a character PostgreSQL cannot hold', { match_string: 'a\0' }, '0x00'],
+      ['a character PostgreSQL cannot hold', { match_string: 'a\0' }, 'match_string'],
       ['the name of another', { name: 'good' }, 'twice'],
       ['an id that is none', { id: 0 }, 'id'],
     ];
@@ -332,6 +332,8 @@ describe('PostgresRuleStore', function () {
         developmentHosts: [],
         teams: {},
         destinations: [],
+        settings: {},
+        keys: [],
       });
       await store.applyConfiguration(
         { rules: [EVERYTHING], development_hosts: ['Lab'], teams: { Core: 'NetOps' }, destinations: [NOC] },
@@ -344,6 +346,8 @@ describe('PostgresRuleStore', function () {
         developmentHosts: ['lab'],
         teams: { core: 'NetOps' },
         destinations: [NOC],
+        settings: {},
+        keys: [],
       });
       expect(await source.currentVersion()).to.equal(1);
     });

@@ -1,0 +1,155 @@
+/**
+ * What was decided about events, for people who look for it. Writing is the match actors' (see audit-store.ts).
+ *
+ * Invariant: a search that would take too long ends by itself and says so; it never holds up what is being written.
+ */
+import type { Alert, Environment, Handling } from '../../actors/event.ts';
+import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { checkedId, checkedText, checkedTextOrNull, checkedTimeOrNull } from './checked-input.ts';
+import type { Connection } from './connection.ts';
+import { pageOf, rowsFor } from './page.ts';
+import type { Page } from './page.ts';
+
+/** One decided event as stored. Times in ms since 1970. */
+export interface AuditLogEntry {
+  receivedAtMs: number;
+  eventId: string;
+  eventTimeMs: number;
+  clockSkewed: boolean;
+  hostname: string;
+  severity: number | null;
+  environment: Environment;
+  team: string | null;
+  ruleId: number | null;
+  ruleVersion: number | null;
+  ruleSetVersion: number;
+  decision: Handling | 'Unmatched';
+  /** Whether alerts follow from it, not whether they were delivered. */
+  forwarded: boolean;
+  matches: unknown[];
+  alerts: Alert[];
+  correlationId: string;
+  raw: string;
+}
+
+/** Where a page begins: after (before in time) this entry. */
+export interface AuditLogPosition {
+  receivedAtMs: number;
+  eventId: string;
+}
+
+/** All given must hold. */
+export interface AuditLogFilter {
+  /** As stored: exactly this one. */
+  hostname?: string | undefined;
+  /** The rule that decided. */
+  ruleId?: number | undefined;
+  decision?: Handling | 'Unmatched' | undefined;
+  /** Of receipt; included. */
+  fromMs?: number | undefined;
+  /** Of receipt; not included. */
+  toMs?: number | undefined;
+}
+
+interface AuditLogRow {
+  received_ms: number;
+  event_id: string;
+  event_ms: number;
+  clock_skewed: boolean;
+  hostname: string;
+  severity: number | null;
+  environment: Environment;
+  team: string | null;
+  matched_rule_id: number | null;
+  rule_version: number | null;
+  rule_set_version: number;
+  handling_decision: Handling | 'Unmatched';
+  forwarded: boolean;
+  matches: unknown[];
+  alerts: Alert[];
+  correlation_id: string;
+  raw_message: string;
+}
+
+/** Only host and time have an index: anything else reads back through time. */
+const SEARCH_MAX_MS = 10_000;
+const QUERY_CANCELED = '57014';
+
+export class PostgresAuditLog {
+  readonly #connection: Connection;
+  readonly #searchMaxMs: number;
+
+  constructor(connection: Connection, searchMaxMs = SEARCH_MAX_MS) {
+    this.#connection = connection;
+    this.#searchMaxMs = searchMaxMs;
+  }
+
+  /** The newest receipt first. Errors: E_SEARCH_TOO_LONG, E_ROW_INVALID, those of Connection. */
+  async search(
+    options: AuditLogFilter & { after?: AuditLogPosition | undefined; limit: number },
+  ): Promise<Page<AuditLogEntry, AuditLogPosition>> {
+    const { after, limit, hostname } = options;
+    const values = [
+      options.ruleId === undefined ? null : checkedId(options.ruleId, 'rule_id'),
+      checkedTextOrNull(options.decision, 'decision'),
+      checkedTimeOrNull(options.fromMs, 'from'),
+      checkedTimeOrNull(options.toMs, 'to'),
+      after === undefined ? null : checkedTimeOrNull(after.receivedAtMs, 'after'),
+      after === undefined ? null : checkedText(after.eventId, 'after'),
+      rowsFor(limit),
+    ];
+    const host = hostname === undefined ? undefined : checkedText(hostname, 'hostname');
+    try {
+      const rows = await this.#connection.transaction(
+        async (transaction) => {
+          await transaction.rows('limit_statement_time', [String(this.#searchMaxMs)]);
+          return host === undefined
+            ? transaction.rows<AuditLogRow>('search_audit_rows', values)
+            : transaction.rows<AuditLogRow>('search_audit_rows_of_host', [...values, host]);
+        },
+        { isSnapshot: true },
+      );
+      return pageOf(rows.map(toEntry), limit, ({ receivedAtMs, eventId }) => ({ receivedAtMs, eventId }));
+    } catch (thrown) {
+      throw isTooLong(thrown) ? tooLong(this.#searchMaxMs) : thrown;
+    }
+  }
+}
+
+function isTooLong(thrown: unknown): boolean {
+  return (
+    thrown instanceof CodedError &&
+    codeOf(thrown) === 'E_DATABASE_AWAY' &&
+    thrown.details['sqlstate'] === QUERY_CANCELED
+  );
+}
+
+function tooLong(searchMaxMs: number): CodedError {
+  return new CodedError(
+    'E_SEARCH_TOO_LONG',
+    `the search was ended after ${searchMaxMs} ms: too many rows were looked at`,
+    { mend: 'Name a host, or a shorter time with from and to.', details: { searchMaxMs } },
+  );
+}
+
+function toEntry(row: AuditLogRow): AuditLogEntry {
+  return {
+    receivedAtMs: row.received_ms,
+    eventId: row.event_id,
+    eventTimeMs: row.event_ms,
+    clockSkewed: row.clock_skewed,
+    hostname: row.hostname,
+    severity: row.severity,
+    environment: row.environment,
+    team: row.team,
+    ruleId: row.matched_rule_id,
+    ruleVersion: row.rule_version,
+    ruleSetVersion: row.rule_set_version,
+    decision: row.handling_decision,
+    forwarded: row.forwarded,
+    matches: row.matches,
+    alerts: row.alerts,
+    correlationId: row.correlation_id,
+    raw: row.raw_message,
+  };
+}

@@ -1,0 +1,2 @@
+-- Rows: one; entries bigint.
+SELECT count(*) AS entries FROM config_audit_log
