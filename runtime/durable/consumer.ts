@@ -73,7 +73,8 @@ export interface ConsumerOptions {
   onCommitted?: (partition: number, entries: readonly Entry[]) => void;
   clock?: Clock;
   batchEntriesMax?: number;
-  batchMessagesMax?: number;
+  /** A function is asked before each batch. */
+  batchMessagesMax?: number | (() => number);
   /** Of one read. A partition that holds as much reads no further, so it holds less than twice that. */
   readBytesMax?: number;
   /** How long one read waits for something new. */
@@ -105,12 +106,12 @@ export const BACK_OFF_MIN_MS = 10;
 export const BACK_OFF_MAX_MS = 1_000;
 
 export function createConsumer(options: ConsumerOptions): Consumer {
-  const { store, lane } = options;
+  const { store, lane, batchMessagesMax = BATCH_MESSAGES_MAX } = options;
   const settings = {
     ...options,
     clock: options.clock ?? systemClock,
     batchEntriesMax: options.batchEntriesMax ?? BATCH_ENTRIES_MAX,
-    batchMessagesMax: options.batchMessagesMax ?? BATCH_MESSAGES_MAX,
+    batchMessagesMax: typeof batchMessagesMax === 'function' ? batchMessagesMax : () => batchMessagesMax,
     readBytesMax: options.readBytesMax ?? READ_BYTES_MAX,
     strikesMax: options.strikesMax ?? STRIKES_MAX,
     backOffMinMs: options.backOffMinMs ?? BACK_OFF_MIN_MS,

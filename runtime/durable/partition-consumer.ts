@@ -21,7 +21,7 @@ const LEASE_CHECK_MS_MAX = 50;
 export interface PartitionConsumerSettings extends ConsumerOptions {
   clock: Clock;
   batchEntriesMax: number;
-  batchMessagesMax: number;
+  batchMessagesMax: () => number;
   readBytesMax: number;
   strikesMax: number;
   backOffMinMs: number;
@@ -148,10 +148,11 @@ export function createPartitionConsumer(
   function nextEntries(): Entry[] {
     const [head] = buffer;
     if (head === undefined || mustBeAlone(head)) return buffer.slice(0, 1);
+    const messagesMax = settings.batchMessagesMax();
     let messages = 0;
     const end = buffer.findIndex((entry, index) => {
       messages += entry.count;
-      const isTooMuch = index >= settings.batchEntriesMax || messages > settings.batchMessagesMax;
+      const isTooMuch = index >= settings.batchEntriesMax || messages > messagesMax;
       return index > 0 && (isTooMuch || mustBeAlone(entry));
     });
     return end < 0 ? buffer.slice() : buffer.slice(0, end);

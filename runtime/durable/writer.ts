@@ -59,7 +59,8 @@ export interface WriterOptions<Part, Tag> {
   clock?: Clock;
   /** Submitted bytes that are not settled yet; beyond it submit rejects with E_WRITER_FULL. */
   inFlightBytesMax?: number;
-  frameMessagesMax?: number;
+  /** A function is asked before each frame. */
+  frameMessagesMax?: number | (() => number);
   /** Sum of the parts' `byteLength` in one frame; a single larger part makes a frame of its own. */
   frameBytesMax?: number;
   /** A submission not settled within it is rejected. Must be well below half the writer's time to live. */
@@ -94,7 +95,8 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   const { store } = options;
   const clock = options.clock ?? systemClock;
   const inFlightBytesMax = options.inFlightBytesMax ?? IN_FLIGHT_BYTES_MAX;
-  const frameMessagesMax = options.frameMessagesMax ?? FRAME_MESSAGES_MAX;
+  const { frameMessagesMax = FRAME_MESSAGES_MAX } = options;
+  const messagesPerFrame = typeof frameMessagesMax === 'function' ? frameMessagesMax : () => frameMessagesMax;
   const frameBytesMax = options.frameBytesMax ?? FRAME_BYTES_MAX;
   const deadlineMs = options.deadlineMs ?? SUBMIT_DEADLINE_MS;
   const writerTtlMs = options.writerTtlMs ?? WRITER_TTL_MS;
@@ -169,7 +171,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   /** Makes sure that the channel has a frame to send, when there is anything. */
   function load(channel: Channel<Part, Tag>): boolean {
     while (channel.flight === undefined && channel.queue.length > 0) {
-      const waiters = take(channel.queue, frameMessagesMax, frameBytesMax);
+      const waiters = take(channel.queue, messagesPerFrame(), frameBytesMax);
       const bytes = waiters.reduce((sum, waiter) => sum + waiter.bytes, 0);
       const nowMs = clock.monotonicMs();
       if (nowMs - channel.usedAtMs > writerTtlMs / 2) renew(channel);

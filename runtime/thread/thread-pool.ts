@@ -61,6 +61,7 @@ export class ThreadPool {
   async run(task: unknown, transferList: Transferable[], signal: AbortSignal): Promise<unknown> {
     const generation = this.#current();
     generation.running += 1;
+    this.#bound(generation);
     const result = generation.pool.run(task, { transferList: transferList as never, signal });
     this.#keepSpare(generation);
     try {
@@ -100,7 +101,8 @@ export class ThreadPool {
     const pool = new Piscina({
       filename: entryUrl,
       minThreads: Math.max(1, spareThreads),
-      maxThreads: threadsMax + spareThreads,
+      // Both bounds follow the tasks (see #bound).
+      maxThreads: Math.max(1, Math.min(1, threadsMax) + spareThreads),
       idleTimeout: IDLE_TIMEOUT_MS,
       concurrentTasksPerWorker: 1,
       // The default waits on an atomic between tasks and freezes the thread's timers and I/O meanwhile.
@@ -118,15 +120,25 @@ export class ThreadPool {
   }
 
   /**
-   * Piscina has one lower bound of threads, busy ones included, and looks at it only when a thread dies or falls idle.
-   * So the bound follows the tasks, and empty tasks make it look: one that finds no idle thread starts one, and an
-   * idle thread too many begins its time-out after one.
+   * Piscina has one lower and one upper bound of threads, busy ones included. While a task waits it starts threads up to
+   * the upper one all at once, so both follow the tasks: there are never more threads than tasks and spare ones.
+   */
+  #bound({ pool, running }: Generation): number {
+    const { spareThreads, threadsMax } = this.#options;
+    const wanted = Math.max(1, Math.min(running, threadsMax) + spareThreads);
+    pool.options.minThreads = wanted;
+    pool.options.maxThreads = wanted;
+    return wanted;
+  }
+
+  /**
+   * Piscina looks at its bounds only when a thread dies or falls idle. So empty tasks make it look: one that finds no
+   * idle thread starts one, and an idle thread too many begins its time-out after one.
    */
   #keepSpare(generation: Generation): void {
-    const { pool, running } = generation;
+    const { pool } = generation;
     const { spareThreads } = this.#options;
-    const wanted = Math.min(Math.max(1, running + spareThreads), pool.maxThreads);
-    pool.options.minThreads = wanted;
+    const wanted = this.#bound(generation);
     const excess = pool.threads.length - wanted;
     for (let looks = excess < 0 ? spareThreads : excess; looks > 0; looks -= 1) {
       pool.run(undefined, { name: 'doNothing' }).catch(() => undefined);

@@ -114,11 +114,13 @@ describe('Consumer', () => {
       await isBalanced();
     });
 
-    it('keeps batches within their limits', async () => {
-      await put('ab', 'cd', 'ef', 'ghijk', 'l');
-      void open({ batchEntriesMax: 2, batchMessagesMax: 4 });
+    it('keeps batches within their limits, and asks for one that can change before each', async () => {
+      await put('ab', 'cd', 'ef', 'ghijk', 'l', 'mn', 'op');
+      let messagesMax = 4;
+      const onCommitted = (): void => void (messagesMax = handled.length < 4 ? 4 : 2);
+      void open({ batchEntriesMax: 2, batchMessagesMax: () => messagesMax, onCommitted });
       await drained();
-      expect(handled).to.deep.equal(['abcd', 'ef', 'ghijk', 'l']);
+      expect(handled).to.deep.equal(['abcd', 'ef', 'ghijk', 'lmn', 'op']);
     });
 
     it('reads no further ahead than its limit of bytes while a batch is in hand', async () => {

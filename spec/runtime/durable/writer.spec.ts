@@ -89,6 +89,15 @@ describe('Writer', () => {
       expect(await texts()).to.deep.equal(['abcd', 'e', 'fghijkl', 'm']);
     });
 
+    it('asks for the limit of a frame before each', async () => {
+      let messagesMax = 4;
+      const writer = open({ frameMessagesMax: () => messagesMax });
+      await Promise.all(['ab', 'cd'].map((text) => submit(writer, text)));
+      messagesMax = 2;
+      await Promise.all(['ef', 'gh'].map((text) => submit(writer, text)));
+      expect(await texts()).to.deep.equal(['abcd', 'ef', 'gh']);
+    });
+
     it('rejects only the submissions whose frame cannot be made', async () => {
       const writer = open({
         frameMessagesMax: 1,

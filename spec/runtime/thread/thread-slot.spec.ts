@@ -357,6 +357,21 @@ describe('ThreadSlot', function () {
   });
 
   describe('the pool', () => {
+    it('has no more threads than tasks and spare ones, however many it may have and however many start at once', async () => {
+      const pool = newPool(1, 64);
+      const slots = Array.from({ length: 4 }, (_, index) => slotOf({}, { pool, id: `slot-${index}` }));
+      let most = 0;
+      const watch = setInterval(() => {
+        most = Math.max(most, pool.threadCount);
+      }, 1);
+      for (let round = 1; round <= 4; round += 1) {
+        const children = await Promise.all(slots.map((slot) => start(slot, round)));
+        await Promise.all(children.map((child) => child.stop(5_000)));
+      }
+      clearInterval(watch);
+      expect(most).to.be.within(4, 5);
+    });
+
     it('grows and shrinks with its slots, and keeps its spare thread [S-49]', async () => {
       const pool = newPool(1, 3);
       const slots = [0, 1, 2].map((n) => slotOf({}, { pool, id: `slot-${n}` }));
