@@ -42,11 +42,13 @@ export interface ForwardOptions {
   timeoutMsMax: number;
   retryBackoffMs: LaneOptions['backoffMs'];
   breakerMs: LaneOptions['breakerMs'];
-  /** The destination's rate is shared by this many forward actors. */
-  sharers: number;
+  /** The destination's rate is shared by this many forward actors; asked when the destinations are told. */
+  sharers: () => number;
   /** How much longer the lease surely holds. */
   leaseLeftMs: () => number;
   bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
+  /** How long a stop waits for the answers to what is on its way. */
+  endWaitMs?: number;
   count: (what: ForwardCount, reason?: string) => void;
   /** The destinations that are not well, at every change and once at the start. */
   onLanes: (reports: readonly LaneReport[]) => void;
@@ -89,8 +91,8 @@ const DUE_EVERY_MS = 500;
 const DUE_MAX = 32;
 /** A window as empty as this is filled again at once, whatever the present reading waits for. */
 const WINDOW_LOW = WINDOW_MAX / 2;
-/** How long a stop waits for the answers to what is on its way. */
-const END_WAIT_MS = 2_000;
+/** So long a stop waits for answers: what has none by then is sent again by the next owner. */
+const END_WAIT_MS = 6_000;
 
 export function forwardActor(options: ForwardOptions): ActorFactory<ForwardMessage> {
   return (context) => {
@@ -167,7 +169,7 @@ class Forward {
       const waited = new AbortController();
       await Promise.race([
         Promise.all(this.#sending),
-        sleep(this.#context.clock, END_WAIT_MS, waited.signal),
+        sleep(this.#context.clock, this.#options.endWaitMs ?? END_WAIT_MS, waited.signal),
       ]);
       waited.abort();
     }
@@ -214,7 +216,7 @@ class Forward {
       const isKnown = this.#destinations.has(name);
       const timeoutMs = Math.min(given.timeoutMs, this.#options.timeoutMsMax);
       this.#destinations.set(name, { ...given, timeoutMs });
-      this.#keepPace(name, { concurrency, ratePerSecond: given.ratePerSecond / this.#options.sharers });
+      this.#keepPace(name, { concurrency, ratePerSecond: given.ratePerSecond / this.#options.sharers() });
       if (isKnown) continue;
       for (const partition of this.#options.tokens.keys()) {
         const lane = alertLane(name);

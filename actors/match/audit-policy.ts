@@ -18,18 +18,20 @@ const TEMPLATE_CHARS = 160;
 const VARYING = /\b[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}\b|[0-9a-f]*\d[0-9a-f]*(?:(?:[.:/-]|::)[0-9a-f]+)*/gi;
 
 export class UnmatchedAudit {
-  readonly #policy: AuditPolicy;
+  readonly #policy: () => AuditPolicy;
   #hour = -1;
   /** Template to the event that is kept for it. */
   #seen = new Map<number, string>();
 
-  constructor(policy: AuditPolicy) {
+  /** `policy` is asked for each event. */
+  constructor(policy: () => AuditPolicy) {
     this.#policy = policy;
   }
 
   /** A repeated attempt at the same event decides alike: the first attempt's row may never have been stored. */
   keeps(event: NormalizedEvent): boolean {
-    if (this.#policy !== 'sample') return this.#policy === 'all';
+    const policy = this.#policy();
+    if (policy !== 'sample') return policy === 'all';
     if (hostnameHash(event.id) % ONE_IN === 0) return true;
     const hour = Math.floor(event.receivedAtMs / HOUR_MS);
     if (hour !== this.#hour || this.#seen.size >= TEMPLATES_MAX) {

@@ -6,6 +6,7 @@
  * also when an earlier attempt stored it under an older rule set. So repeating this work is harmless, and audit and
  * alerts never disagree.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Batch, Offence } from '../../runtime/durable/consumer.ts';
 import type { Bounds, CommitPlan, Output } from '../../runtime/durable/durable-store.ts';
 import { CodedError, messageOf } from '../../runtime/errors.ts';
@@ -21,12 +22,14 @@ import { decide, decisionBasis } from './decide.ts';
 import type { DecisionBasis } from './decide.ts';
 import type { Matcher } from './matcher.ts';
 import { normalizeEvent } from './normalize.ts';
+import type { EventTap } from './tap.ts';
 
 export interface MatchOptions {
   audit: AuditStore;
   quarantine: QuarantineStore;
-  auditUnmatched: AuditPolicy;
-  /** Of the lane of one destination. */
+  /** Asked for each event. */
+  auditUnmatched: () => AuditPolicy;
+  /** Of the lane of one destination; asked for each batch. */
   alertBounds: () => Bounds;
   count: (
     what: 'handled' | 'unmatched' | 'quarantined' | 'alerts' | 'auditRows' | 'ruleFaults',
@@ -34,6 +37,8 @@ export interface MatchOptions {
   ) => void;
   /** The part that may hang or exhaust memory is over: what follows is waiting. */
   onDecided: () => void;
+  /** Shown every decision while it is open. */
+  tap?: Pick<EventTap, 'isOpen' | 'offer'>;
 }
 
 export interface AppliedSnapshot {
@@ -43,16 +48,22 @@ export interface AppliedSnapshot {
   refused: { ruleId: number; code: string; message: string }[];
 }
 
+const NO_TAP = { isOpen: false, offer: () => undefined };
+
 export class MatchHandler {
   readonly #options: MatchOptions;
+  readonly #tap: Pick<EventTap, 'isOpen' | 'offer'>;
   readonly #unmatched: UnmatchedAudit;
+  #snapshot: Snapshot;
   #matcher: Matcher;
   #applied: AppliedSnapshot;
   #basis: DecisionBasis;
 
   constructor(options: MatchOptions, snapshot: Snapshot) {
     this.#options = options;
+    this.#tap = options.tap ?? NO_TAP;
     this.#unmatched = new UnmatchedAudit(options.auditUnmatched);
+    this.#snapshot = snapshot;
     ({ matcher: this.#matcher, basis: this.#basis, applied: this.#applied } = this.#compile(snapshot));
   }
 
@@ -61,8 +72,18 @@ export class MatchHandler {
     return this.#applied;
   }
 
-  /** Swaps the rule set between two batches. A rule that does not compile is left out and named. */
+  /**
+   * Swaps the rule set between two batches. A rule that does not compile is left out and named. What was compiled stays
+   * when no rule has changed: a large rule set takes seconds.
+   */
   apply(snapshot: Snapshot): AppliedSnapshot {
+    const { rules } = this.#snapshot;
+    this.#snapshot = snapshot;
+    if (isDeepStrictEqual(rules, snapshot.rules)) {
+      this.#basis = decisionBasis(snapshot);
+      this.#applied = { ...this.#applied, version: snapshot.version };
+      return this.#applied;
+    }
     ({ matcher: this.#matcher, basis: this.#basis, applied: this.#applied } = this.#compile(snapshot));
     return this.#applied;
   }
@@ -126,8 +147,11 @@ export class MatchHandler {
       const id = `${frame.id}-${index}`;
       const { event, raw } = normalizeEvent({ ...record, id, receivedAtMs: frame.receivedAtMs });
       const matches = this.#matcher.match(event);
-      if (matches.length === 0 && !this.#unmatched.keeps(event)) return undefined;
-      return decide(event, raw, matches, this.#basis);
+      const isKept = matches.length > 0 || this.#unmatched.keeps(event);
+      if (!isKept && !this.#tap.isOpen) return undefined;
+      const row = decide(event, raw, matches, this.#basis);
+      if (this.#tap.isOpen) this.#tap.offer(event, row);
+      return isKept ? row : undefined;
     } catch (thrown) {
       throw new CodedError('E_EVENT_BREAKS_HANDLER', messageOf(thrown), {
         kind: 'defect',
@@ -139,6 +163,7 @@ export class MatchHandler {
 
   #planOf(standing: readonly StandingDecision[], unaudited: number): CommitPlan {
     const outputs: Output[] = [];
+    const bounds = this.#options.alertBounds();
     const openGroups: { id: string; parts: number }[] = [];
     let unmatched = unaudited;
     let handled = 0;
@@ -150,7 +175,7 @@ export class MatchHandler {
         outputs.push({
           lane: alertLane(alert.destination),
           payload: encodeStoredAlert({ alert, attempts: 0 }),
-          bounds: this.#options.alertBounds(),
+          bounds,
         });
       }
     }

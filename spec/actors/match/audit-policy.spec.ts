@@ -15,12 +15,12 @@ const keptOf = (audit: UnmatchedAudit, events: readonly NormalizedEvent[]): numb
 describe('UnmatchedAudit', () => {
   it('keeps none or all when told so', () => {
     const events = Array.from({ length: 200 }, (_, n) => fresh({ message: `m ${n}` }));
-    expect(keptOf(new UnmatchedAudit('none'), events)).to.equal(0);
-    expect(keptOf(new UnmatchedAudit('all'), events)).to.equal(200);
+    expect(keptOf(new UnmatchedAudit(() => 'none'), events)).to.equal(0);
+    expect(keptOf(new UnmatchedAudit(() => 'all'), events)).to.equal(200);
   });
 
   it('keeps about one in a hundred, and the first of each template', () => {
-    const audit = new UnmatchedAudit('sample');
+    const audit = new UnmatchedAudit(() => 'sample');
     const events = Array.from({ length: 10_000 }, (_, n) => fresh({ message: `link ${n} down` }));
     expect(audit.keeps(events[0] as NormalizedEvent)).to.equal(true);
     expect(keptOf(audit, events.slice(1))).to.be.within(60, 150);
@@ -29,7 +29,7 @@ describe('UnmatchedAudit', () => {
   });
 
   it('decides alike about the same event again: the first attempt’s row may never have been stored', () => {
-    const audit = new UnmatchedAudit('sample');
+    const audit = new UnmatchedAudit(() => 'sample');
     const events = Array.from({ length: 500 }, (_, n) => fresh({ message: `word${'x'.repeat(n % 7)} ${n}` }));
     const once = events.map((event) => audit.keeps(event));
     expect(events.map((event) => audit.keeps(event))).to.deep.equal(once);
@@ -37,7 +37,7 @@ describe('UnmatchedAudit', () => {
   });
 
   it('begins anew with each hour', () => {
-    const audit = new UnmatchedAudit('sample');
+    const audit = new UnmatchedAudit(() => 'sample');
     const messages = Array.from({ length: 20 }, () => 'link down');
     const at = (ms: number) => messages.map((message) => fresh({ message, receivedAtMs: ms }));
     expect(keptOf(audit, at(receivedAtMs))).to.be.within(1, 3);
@@ -45,7 +45,7 @@ describe('UnmatchedAudit', () => {
   });
 
   it('holds a bounded number of templates, and then keeps more rather than fewer', () => {
-    const audit = new UnmatchedAudit('sample');
+    const audit = new UnmatchedAudit(() => 'sample');
     const word = (n: number): string => n.toString(2).replaceAll('0', 'x').replaceAll('1', 'y');
     const flood = Array.from({ length: 45_000 }, (_, n) => fresh({ message: `${word(n)} happened` }));
     expect(keptOf(audit, flood)).to.equal(45_000);

@@ -32,6 +32,8 @@ function decideWith(
     developmentHosts: [],
     teams: {},
     destinations: [destination('sink')],
+    settings: {},
+    keys: [],
     ...snapshot,
   };
   return decide(eventOf(event), '{"raw":1}', matches, decisionBasis(complete));

@@ -41,6 +41,8 @@ describe('MatchHandler', () => {
     developmentHosts: [],
     teams: {},
     destinations: [destinationOf(), destinationOf({ name: 'b', routes: [{ team: 'SYS' }] })],
+    settings: {},
+    keys: [],
   });
   const LINK = ruleOf({ id: 1, match_string: 'link down' });
   function handlerOf(rules: RuleRow[] = [LINK], options: Partial<MatchOptions> = {}): MatchHandler {
@@ -60,7 +62,7 @@ describe('MatchHandler', () => {
           },
         },
         quarantine: { quarantine: async (events) => void quarantined.push(...events) },
-        auditUnmatched: 'none',
+        auditUnmatched: () => 'none',
         alertBounds: () => WIDE,
         count: (what, n) => (counts[what] = (counts[what] ?? 0) + n),
         onDecided: () => trace.push('decided'),
@@ -136,7 +138,7 @@ describe('MatchHandler', () => {
     ['all', 3],
   ] as const) {
     it(`keeps unmatched events by the policy ${policy}, and counts every one of them once`, async () => {
-      const handler = handlerOf([LINK], { auditUnmatched: policy });
+      const handler = handlerOf([LINK], { auditUnmatched: () => policy });
       const plan = await handler.handle(batchOf(pieceOf(['fan 1', 'fan 2', 'fan 3'])));
       expect(rows.size).to.equal(kept);
       expect(plan.counters).to.deep.include({ unmatched: 3 });
@@ -153,8 +155,54 @@ describe('MatchHandler', () => {
     expect(rows.get(`${FRAME_NAME}-0`)?.ruleSetVersion).to.equal(1);
   });
 
+  it('goes on with another policy from one event to the next', async () => {
+    let policy: 'none' | 'all' = 'none';
+    const handler = handlerOf([LINK], { auditUnmatched: () => policy });
+    await handler.handle(batchOf(pieceOf(['fan 1'])));
+    expect(rows.size).to.equal(0);
+    policy = 'all';
+    await handler.handle(batchOf(pieceOf(['fan 2'])));
+    expect(rows.size).to.equal(1);
+  });
+
+  it('takes another list of development hosts with the rules as they were', async () => {
+    const handler = handlerOf();
+    const rules = structuredClone([LINK]);
+    const applied = handler.apply({ ...snapshotOf(rules, 8), developmentHosts: ['r1'] });
+    expect(applied).to.deep.equal({ version: 8, rules: 1, refused: [] });
+    await handler.handle(batchOf(pieceOf(['link down'])));
+    expect(rows.get(`${FRAME_NAME}-0`)).to.deep.include({ ruleSetVersion: 8, ruleId: 1, environment: 'dev' });
+  });
+
+  it('compiles nothing anew for a change that leaves the rules as they are', function () {
+    this.timeout(20_000);
+    const many = Array.from({ length: 3_000 }, (_, id) =>
+      ruleOf({ id: id + 1, match_type: 'regex', match_string: `(down|failed|lost) port ${id}[a-f]{2,9}x?$` }),
+    );
+    const handler = handlerOf(many);
+    const timed = (rules: RuleRow[]): number => {
+      const startedMs = performance.now();
+      handler.apply(snapshotOf(rules, 2));
+      return performance.now() - startedMs;
+    };
+    const compiled = Math.min(...[1, 2, 3].map((round) => timed([...many, ruleOf({ id: 9_000 + round })])));
+    handler.apply(snapshotOf(many, 2));
+    const unchanged = Math.min(...[1, 2, 3].map(() => timed(structuredClone(many))));
+    expect(unchanged / compiled).to.be.lessThan(0.5);
+  });
+
+  it('still names the rules it left out when nothing changed about them', () => {
+    const rules = [LINK, ruleOf({ id: 7, match_type: 'regex', match_string: '(' })];
+    const handler = handlerOf(rules);
+    expect(handler.apply(snapshotOf(structuredClone(rules), 9))).to.deep.equal({
+      ...handler.applied,
+      version: 9,
+    });
+    expect(handler.applied.refused.map(({ ruleId }) => ruleId)).to.deep.equal([7]);
+  });
+
   it('keeps the sampled row of an attempt that failed at the next one', async () => {
-    const handler = handlerOf([LINK], { auditUnmatched: 'sample' });
+    const handler = handlerOf([LINK], { auditUnmatched: () => 'sample' });
     isAway = true;
     expect(await rejectionOfAny(handler.handle(batchOf(pieceOf(['fan 1']))))).to.have.property(
       'kind',

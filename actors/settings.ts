@@ -1,0 +1,273 @@
+/**
+ * The dynamic settings: one entry for each key that can be changed while nodes run, with its type, range, default and
+ * who reacts to it. No I/O.
+ *
+ * In effect on a node is the value that was set for the whole installation, else that of this node's environment, else
+ * the default. Invariants: a key that is not in the table does not exist; a value that passed `checkSetting` is one that
+ * every reader can use, and a set that passed `checkTogether` contradicts itself nowhere.
+ */
+import { CodedError } from '../runtime/errors.ts';
+import { nearestWord } from '../runtime/nearest-word.ts';
+
+export type SettingValue = number | string | boolean;
+/** Only what was set, by key. */
+export type SettingValues = Record<string, SettingValue>;
+
+export interface Setting {
+  /** Dotted; a unit comes last. */
+  readonly key: string;
+  readonly type: 'integer' | 'number' | 'choice' | 'boolean';
+  /** Of the value: `threads`, `events`, `ms`; null without one. */
+  readonly unit: string | null;
+  readonly default: SettingValue;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly choices?: readonly string[];
+  readonly description: string;
+  /** Which parts of a node take a change, in words. */
+  readonly reacts: string;
+}
+
+interface Described<V extends SettingValue> extends Omit<Setting, 'key' | 'default'> {
+  readonly default: V;
+}
+
+interface Words {
+  description: string;
+  reacts: string;
+}
+
+function integer(
+  unit: string,
+  fallback: number,
+  minimum: number,
+  maximum: number,
+  words: Words,
+): Described<number> {
+  return { type: 'integer', unit, default: fallback, minimum, maximum, ...words };
+}
+
+function choice<T extends string>(fallback: T, choices: readonly T[], words: Words): Described<T> {
+  return { type: 'choice', unit: null, default: fallback, choices, ...words };
+}
+
+/** Parts of one pool; what a machine has room for is usually far less. */
+const POOL_SIZE_MAX = 64;
+/** Decoding threads of all gateway processes of a node together. */
+const INGEST_THREADS_MAX = 256;
+const HOUR_MS = 3_600_000;
+
+const TABLE = {
+  'pool.gateway.size': integer('processes', 1, 1, POOL_SIZE_MAX, {
+    description: 'Gateway processes of a node; they share its ingest port.',
+    reacts: 'the supervisor adds processes, or lets the last ones answer what they took and stop',
+  }),
+  'pool.ingest.size': integer('threads', 1, 1, POOL_SIZE_MAX, {
+    description: 'Decoding threads in each gateway process.',
+    reacts: 'every gateway adds threads, or lets the last ones finish what they took and stop',
+  }),
+  'pool.match.size': integer('threads', 1, 1, POOL_SIZE_MAX, {
+    description: 'Threads that match events against the rules. More than there are partitions stay idle.',
+    reacts: 'the supervisor moves as few partitions as it can; a thread that loses or gains one is renewed',
+  }),
+  'pool.forward.size': integer('threads', 1, 1, POOL_SIZE_MAX, {
+    description: 'Threads that deliver alerts. More than there are partitions stay idle.',
+    reacts: 'the supervisor moves as few partitions as it can; a thread that loses or gains one is renewed',
+  }),
+  'log.level': choice<'trace' | 'debug' | 'info' | 'warn' | 'error'>(
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error'],
+    {
+      description: 'Least severe log line that is written.',
+      reacts: 'every process of a node',
+    },
+  ),
+  'audit.unmatched.policy': choice<'none' | 'sample' | 'all'>('sample', ['none', 'sample', 'all'], {
+    description: 'Which unmatched events get an audit row: none, 1 %, or all.',
+    reacts: 'every match thread, from its next batch on',
+  }),
+  'mailbox.ingest.eventsMax': integer('events', 10_000_000, 1_000, 1_000_000_000, {
+    description:
+      'Events that may wait in one partition of the ingest mailbox, beside the bound that follows from the memory of Redis. Past it senders get 503.',
+    reacts: 'every ingest thread, from its next frame on',
+  }),
+  'mailbox.alert.alertsMax': integer('alerts', 1_000_000, 1_000, 100_000_000, {
+    description:
+      'Alerts that may wait for one destination in one partition, beside the bound that follows from the memory of Redis. Past it matching waits.',
+    reacts: 'every match thread, from its next batch on',
+  }),
+  'match.batch.eventsMax': integer('events', 2_000, 1, 20_000, {
+    description:
+      'Events that are matched, stored and committed together; a single larger frame is one batch.',
+    reacts: 'every match thread, from its next batch on',
+  }),
+  'ingest.frame.eventsMax': integer('events', 1_000, 1, 10_000, {
+    description: 'Events in one frame of the ingest mailbox; a single larger part of a request is one frame.',
+    reacts: 'every ingest thread, from its next frame on',
+  }),
+  'forward.retry.baseMs': integer('ms', 1_000, 10, HOUR_MS, {
+    description:
+      'Wait before an alert is sent again after its first failure; it doubles with every further one.',
+    reacts: 'every forward thread, from the next failure on',
+  }),
+  'forward.retry.delayMaxMs': integer('ms', 60_000, 10, 24 * HOUR_MS, {
+    description: 'Longest wait before an alert is sent again.',
+    reacts: 'every forward thread, from the next failure on',
+  }),
+  'forward.breaker.baseMs': integer('ms', 500, 10, HOUR_MS, {
+    description:
+      'First pause of a destination that is down, until it is probed; it doubles with every failed probe.',
+    reacts: 'every forward thread, from the next failed probe on',
+  }),
+  'forward.breaker.delayMaxMs': integer('ms', 30_000, 10, HOUR_MS, {
+    description: 'Longest pause of a destination that is down.',
+    reacts: 'every forward thread, from the next failed probe on',
+  }),
+  'api.rate.requestsPerSecond': integer('requests/s', 100, 1, 100_000, {
+    description: 'Requests to the API that one key may make in the long run; past it 429.',
+    reacts: 'the admin process, from the next request on',
+  }),
+  'api.rate.burst': integer('requests', 200, 1, 100_000, {
+    description: 'Requests to the API that one key may make at once.',
+    reacts: 'the admin process, from the next request on',
+  }),
+  'guard.watch.maxSeconds': integer('s', 3_600, 10, 86_400, {
+    description: 'Longest time that a guarded change may be watched.',
+    reacts: 'the admin process, at the next guarded change',
+  }),
+} as const satisfies Record<string, Described<SettingValue>>;
+
+export type SettingKey = keyof typeof TABLE;
+/** What is in effect, by key. */
+export type Settings = { [K in SettingKey]: (typeof TABLE)[K] extends Described<infer V> ? V : never };
+/** What a node's environment says of it. */
+export type NodeDefaults = Partial<Settings>;
+
+/** Every setting there is. The documentation page is generated from this table. */
+export const SETTINGS: readonly Setting[] = Object.entries<Described<SettingValue>>(TABLE).map(
+  ([key, described]) => ({ key, ...described }),
+);
+
+const BY_KEY: ReadonlyMap<string, Setting> = new Map(SETTINGS.map((setting) => [setting.key, setting]));
+
+/** @throws CodedError E_SETTING_UNKNOWN, with the nearest known key. */
+export function findSetting(key: string): Setting {
+  const found = BY_KEY.get(key);
+  if (found !== undefined) return found;
+  const nearest = nearestWord(key, BY_KEY.keys());
+  throw new CodedError('E_SETTING_UNKNOWN', `there is no setting ${JSON.stringify(key.slice(0, 80))}`, {
+    mend: nearest === undefined ? 'List the settings to see their keys.' : `Did you mean ${nearest}?`,
+    details: nearest === undefined ? {} : { nearest },
+  });
+}
+
+/** @throws CodedError E_SETTING_UNKNOWN, or E_SETTING_INVALID with `details.faults`: field, why, mend. */
+export function checkSetting(key: string, value: unknown): asserts value is SettingValue {
+  const setting = findSetting(key);
+  const allowed = allowedValues(setting);
+  const why = faultOf(setting, value, allowed);
+  if (why === undefined) return;
+  throw new CodedError('E_SETTING_INVALID', `${key} ${why}`, {
+    mend: `Give ${allowed}.`,
+    details: { faults: [{ field: 'value', why, mend: `Give ${allowed}.` }] },
+  });
+}
+
+/** What may be set, in words: `a whole number from 1 to 64`. */
+export function allowedValues({ type, minimum, maximum, choices }: Setting): string {
+  if (type === 'boolean') return 'true or false';
+  if (type === 'choice') return `one of ${(choices ?? []).join(', ')}`;
+  return `a ${type === 'integer' ? 'whole ' : ''}number from ${minimum} to ${maximum}`;
+}
+
+function faultOf(
+  { type, minimum = -Infinity, maximum = Infinity, choices }: Setting,
+  value: unknown,
+  allowed: string,
+): string | undefined {
+  const fault = `is not ${allowed}`;
+  if (type === 'boolean') return typeof value === 'boolean' ? undefined : fault;
+  if (type === 'choice') return choices?.includes(value as string) === true ? undefined : fault;
+  const isNumber = type === 'integer' ? Number.isSafeInteger(value) : Number.isFinite(value);
+  return isNumber && (value as number) >= minimum && (value as number) <= maximum ? undefined : fault;
+}
+
+interface Contradiction {
+  field: SettingKey;
+  why: string;
+  mend: string;
+}
+
+/**
+ * Checks each value and what they mean together, with `nodeDefaults` where nothing was set.
+ *
+ * @throws CodedError as `checkSetting`, or E_SETTINGS_CONTRADICT with every contradiction in `details.faults`.
+ */
+export function checkTogether(set: SettingValues, nodeDefaults: NodeDefaults = {}): void {
+  for (const [key, value] of Object.entries(set)) checkSetting(key, value);
+  const faults = contradictions(effectiveSettings(set, nodeDefaults));
+  if (faults.length === 0) return;
+  const lines = faults.map(({ field, why }) => `${field} ${why}`);
+  throw new CodedError('E_SETTINGS_CONTRADICT', `settings contradict each other: ${lines.join('; ')}`, {
+    mend: faults.map(({ mend }) => mend).join(' '),
+    details: { faults },
+  });
+}
+
+function contradictions(settings: Settings): Contradiction[] {
+  const found: Contradiction[] = [];
+  const atMost = (lower: SettingKey, upper: SettingKey, because: string): void => {
+    if (settings[lower] <= settings[upper]) return;
+    found.push({
+      field: lower,
+      why: `is ${settings[lower]}, above ${upper}, which is ${settings[upper]}: ${because}`,
+      mend: `Lower ${lower} or raise ${upper} first.`,
+    });
+  };
+  const shortestWait = 'the first wait cannot be longer than the longest';
+  atMost('forward.retry.baseMs', 'forward.retry.delayMaxMs', shortestWait);
+  atMost('forward.breaker.baseMs', 'forward.breaker.delayMaxMs', shortestWait);
+  atMost(
+    'ingest.frame.eventsMax',
+    'mailbox.ingest.eventsMax',
+    'a full frame would have to wait for an empty mailbox',
+  );
+  atMost('match.batch.eventsMax', 'mailbox.alert.alertsMax', 'every event of a batch may become an alert');
+  const gateways = settings['pool.gateway.size'];
+  const threads = settings['pool.ingest.size'];
+  if (gateways * threads > INGEST_THREADS_MAX) {
+    found.push({
+      field: 'pool.ingest.size',
+      why: `is ${threads} in each of ${gateways} gateway processes: more than ${INGEST_THREADS_MAX} threads`,
+      mend: 'Lower pool.ingest.size or pool.gateway.size.',
+    });
+  }
+  return found;
+}
+
+/**
+ * What is in effect on a node. Total: a key that this version does not know, or a value that it cannot use (kept on disk
+ * by another version), counts as not set.
+ */
+export function effectiveSettings(set: SettingValues, nodeDefaults: NodeDefaults = {}): Settings {
+  return Object.fromEntries(
+    SETTINGS.map(({ key, default: fallback }) => [
+      key,
+      settingSource(key, set, nodeDefaults) === 'set'
+        ? set[key]
+        : (nodeDefaults[key as SettingKey] ?? fallback),
+    ]),
+  ) as Settings;
+}
+
+/** Where the value in effect comes from. */
+export function settingSource(
+  key: string,
+  set: SettingValues,
+  nodeDefaults: NodeDefaults,
+): 'default' | 'environment' | 'set' {
+  const setting = findSetting(key);
+  const isSet = Object.hasOwn(set, key) && faultOf(setting, set[key], '') === undefined;
+  if (isSet) return 'set';
+  return nodeDefaults[key as SettingKey] === undefined ? 'default' : 'environment';
+}
