@@ -21,7 +21,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError, codeOf, messageOf } from '../runtime/errors.ts';
 import { closedAncestor, isRoot } from './embedded/server-user.ts';
-import { tryLock } from './exclusive-lock.mjs';
+import { holderOf, tryLock } from './exclusive-lock.mjs';
 import { makeDirectory } from './make-directory.mjs';
 
 export interface DataDirectory {
@@ -100,6 +100,35 @@ export function openDataDirectory(options: OpenOptions = {}): DataDirectory {
       throw error;
     }
     return { path, release: lock.release };
+  } catch (error) {
+    throw explained(error, path);
+  }
+}
+
+/** What is at the path of a data directory. */
+export interface DataDirectoryState {
+  exists: boolean;
+  /** The process that uses it now. */
+  holderPid: number | undefined;
+  /** On the disk that holds it, or will hold it. */
+  freeBytes: number;
+}
+
+/**
+ * Looks at a data directory as a start would, and changes nothing. Errors: E_DATA_NEWER, E_DATA_DAMAGED,
+ * E_DATA_UNWRITABLE, E_DISK_FULL.
+ */
+export function inspectDataDirectory(path: string): DataDirectoryState {
+  try {
+    const exists = existsSync(path);
+    const place = exists ? path : nearestExisting(path);
+    accessSync(place, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (!statSync(place).isDirectory())
+      throw Object.assign(new Error(`${place} is no directory`), { code: 'ENOTDIR' });
+    if (exists) requireKnownFormat(path);
+    requireSpace(place, DISK_FREE_BYTES_MIN);
+    const { bavail, bsize } = statfsSync(place);
+    return { exists, holderPid: holderOf(join(path, 'lock')), freeBytes: bavail * bsize };
   } catch (error) {
     throw explained(error, path);
   }

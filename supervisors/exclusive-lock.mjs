@@ -70,6 +70,12 @@ export async function waitForLock(path, onWait = () => {}) {
   }
 }
 
+/** The living process that holds the lock, or undefined. Only looks. */
+export function holderOf(path) {
+  const holder = readHolder(path);
+  return holder !== undefined && isSameProcess(holder.pid, holder.identity) ? holder.pid : undefined;
+}
+
 function readHolder(path) {
   let text;
   try {

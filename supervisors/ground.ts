@@ -3,20 +3,23 @@
  * leases. Opened once the stores run, closed after everything above it has stopped.
  */
 import { join } from 'node:path';
+import { checkTogether } from '../actors/settings.ts';
 import { openConnection } from '../gateways/postgres/connection.ts';
 import { createAuditMonths } from '../gateways/postgres/audit-months.ts';
+import { PostgresOutboxStore } from '../gateways/postgres/outbox-store.ts';
+import { PostgresSettingsStore } from '../gateways/postgres/settings-store.ts';
 import { PostgresSnapshotSource } from '../gateways/postgres/snapshot-source.ts';
 import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
+import { SnapshotChannel } from '../gateways/redis/snapshot-channel.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readStoreSettings, assertStoreIsSafe } from '../runtime/durable/store-safety.ts';
 import type { StoreSafetyOptions } from '../runtime/durable/store-safety.ts';
 import type { DurableStore } from '../runtime/durable/durable-store.ts';
 import { CodedError, codeOf, kindOf, messageOf } from '../runtime/errors.ts';
-import type { Vitals } from '../runtime/shared/vitals.ts';
 import { mailboxBounds } from './mailbox-bounds.ts';
 import type { MailboxBounds } from './mailbox-bounds.ts';
-import { PartitionLeases, partitionsOfSlot } from './partition-leases.ts';
+import { PartitionLeases } from './partition-leases.ts';
 import { prepareDatabase, withPatience } from './prepare-database.ts';
 import type { PrepareOptions } from './prepare-database.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
@@ -30,7 +33,6 @@ export interface GroundOptions extends PrepareOptions {
   redisUrl: string;
   /** Names this installation in its leases: the same after a restart, so that nobody waits for their expiry. */
   nonce: string;
-  roles: Record<LeasedRole, Vitals[]>;
   /** Aborted when the node stops: a ground that is being opened is given up. */
   signal: AbortSignal;
 }
@@ -41,6 +43,7 @@ export type LeasedRole = (typeof LEASED_ROLES)[number];
 export interface Ground {
   store: DurableStore;
   snapshots: SnapshotKeeper;
+  settings: PostgresSettingsStore;
   witness: PostgresWitnessStore;
   leases: Record<LeasedRole, PartitionLeases>;
   bounds: MailboxBounds;
@@ -78,12 +81,14 @@ async function open(options: GroundOptions): Promise<Ground> {
     connectionsMax: 4,
     applicationName: 'mutt-supervisor',
   });
+  const channel = new SnapshotChannel({ url: options.redisUrl, keyPrefix: config.keyPrefix });
   const snapshots = new SnapshotKeeper(
     new PostgresSnapshotSource(database),
     join(options.dataDir, SNAPSHOT_FILE),
     log,
+    { channel, outbox: new PostgresOutboxStore(database) },
   );
-  const closers: (() => Promise<void>)[] = [() => database.close()];
+  const closers: (() => Promise<void>)[] = [() => database.close(), async () => channel.close()];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
@@ -112,16 +117,12 @@ async function open(options: GroundOptions): Promise<Ground> {
     closers.push(() => snapshots.stop());
     const leases = {} as Ground['leases'];
     for (const role of LEASED_ROLES) {
-      const vitals = options.roles[role];
       leases[role] = new PartitionLeases({
         store: opened.store,
         laneGroup: role,
         nonce: options.nonce,
         ttlMs: config.leaseTtlMs,
-        shares: vitals.map((each, slot) => ({
-          partitions: partitionsOfSlot(slot, vitals.length, config.partitions),
-          vitals: each,
-        })),
+        partitions: config.partitions,
         log,
       });
       closers.push(() => leases[role].stop());
@@ -134,6 +135,7 @@ async function open(options: GroundOptions): Promise<Ground> {
     return {
       store: opened.store,
       snapshots,
+      settings: new PostgresSettingsStore(database, (values) => checkTogether(values, config.settings)),
       witness,
       leases,
       bounds,

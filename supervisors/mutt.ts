@@ -6,13 +6,15 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildProgram } from '../gateways/cli/program.ts';
-import type { RunningNode } from '../gateways/cli/context.ts';
+import type { CliContext } from '../gateways/cli/context.ts';
+import { processIo } from '../gateways/cli/process-io.ts';
 import { reportError } from '../gateways/cli/report-error.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { machineCommands } from './commands.ts';
 import { dataDirectoryPath } from './data-directory.ts';
 import { ensureNode } from './ensure-node.ts';
-import { runStart } from './start.ts';
 import { portUrl, readStaticConfig } from './static-config.ts';
+import type { StaticConfig } from './static-config.ts';
 
 const packageFile = new URL('../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
@@ -44,52 +46,39 @@ process.once('disconnect', interrupt);
 if (process.connected === false) interrupt();
 process.channel?.unref();
 
-// `mutt rules list | head` closes the pipe early: whoever wanted to read has read enough. A terminal that has closed
-// answers EIO, and what is being finished must still be finished.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-  });
-}
-
-const io = {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  isTTY: process.stdout.isTTY,
-  get columns() {
-    return process.stdout.columns ?? 80;
-  },
-};
+const io = processIo(process);
 
 async function main(): Promise<number> {
-  const config = readStaticConfig(process.env);
-  const dataDir = config.dataDir ?? dataDirectoryPath();
+  const dataDir = dataDirectoryPath();
+  // Read when a command needs it: help, completion and the checks work with an environment that cannot be used.
+  let read: StaticConfig | undefined;
+  const config = (): StaticConfig => (read ??= readStaticConfig(process.env));
   const readKey = async (name: string): Promise<string> =>
     (await readFile(join(dataDir, 'keys', `${name}.key`), 'utf8')).trim();
-  const addresses = {
-    adminUrl: portUrl(config, 'admin'),
-    ingestUrl: portUrl(config, 'ingest'),
-  };
-  const program = buildProgram({
+  const context: CliContext = {
     io,
     clock: systemClock,
     signal: interrupted.signal,
-    ...addresses,
+    get adminUrl() {
+      return portUrl(config(), 'admin');
+    },
+    get ingestUrl() {
+      return portUrl(config(), 'ingest');
+    },
     readIngestKey: () => readKey('ingest'),
     readAdminKey: () => readKey('admin'),
     env: process.env,
+  };
+  const product = {
     version,
-    ensureNode: (): Promise<RunningNode> =>
-      ensureNode({ config, dataDir, ...addresses, signal: interrupted.signal }),
-    commands: [
-      {
-        name: 'start',
-        description: 'run a node here until Ctrl-C',
-        examples: ['npm start', 'REDIS_URL=redis://… DATABASE_URL=postgres://… mutt start'],
-        run: () => runStart({ config, dataDir, version, io, signal: interrupted.signal }),
-      },
-    ],
-  });
+    ensureNode: () => {
+      const { adminUrl, ingestUrl } = context;
+      return ensureNode({ config: config(), dataDir, adminUrl, ingestUrl, signal: interrupted.signal });
+    },
+    commands: machineCommands({ context, config, dataDir, version }),
+  };
+  // Assigned, not spread: a spread would ask for the addresses at once.
+  const program = buildProgram(Object.assign(context, product));
   return program.run(process.argv.slice(2));
 }
 

@@ -3,6 +3,7 @@
  */
 import { createServer } from 'node:net';
 import { join, relative } from 'node:path';
+import { effectiveSettings } from '../actors/settings.ts';
 import type { CliIo } from '../gateways/cli/context.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError } from '../runtime/errors.ts';
@@ -45,7 +46,8 @@ export async function runStart(options: StartOptions): Promise<number> {
     const logFile = config.logTo === 'stdout' ? undefined : join(dataDir, 'log', 'mutt.log');
     const log = inDataDirectory(dataDir, () => {
       makeDirectory(join(dataDir, 'log'), 0o700);
-      return openLog({ level: config.logLevel, file: logFile, source: 'supervisor' });
+      const { 'log.level': level } = effectiveSettings({}, config.settings);
+      return openLog({ level, file: logFile, source: 'supervisor' });
     });
     if (ended.length > 0) log.warn({ pids: ended }, 'ended what a killed supervisor left behind');
     const stopTrimming = logFile === undefined ? () => undefined : keepLogSmall(logFile);
@@ -143,7 +145,7 @@ function cannotListen(key: PortName, host: string, port: number, code: string): 
 }
 
 /** What keeps us from listening there; undefined when nothing does. */
-function tryPort(host: string, port: number): Promise<string | undefined> {
+export function tryPort(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));

@@ -1,11 +1,14 @@
 /**
  * The static configuration: what a process needs before it can reach PostgreSQL, from the environment alone.
  *
- * Everything else is dynamic configuration. A variable that begins with MUTT_ and that nobody reads is refused, with
- * the nearest known name: a misspelt setting must never look like a working one. All faults are reported at once.
+ * Everything else is dynamic configuration (actors/settings.ts); of some settings the environment may give what holds on
+ * this node as long as nothing is set. A variable that begins with MUTT_ and that nobody reads is refused, with the
+ * nearest known name: a misspelt setting must never look like a working one. All faults are reported at once.
  */
 import { resolve } from 'node:path';
-import { CodedError } from '../runtime/errors.ts';
+import { allowedValues, checkSetting, checkTogether, findSetting } from '../actors/settings.ts';
+import type { NodeDefaults, SettingKey } from '../actors/settings.ts';
+import { CodedError, messageOf } from '../runtime/errors.ts';
 import { nearestWord } from '../runtime/nearest-word.ts';
 
 export interface StaticConfig {
@@ -21,19 +24,11 @@ export interface StaticConfig {
   healthPort: number;
   adminHost: string;
   adminPort: number;
-  /** Gateway processes on the ingest port. */
-  gateways: number;
-  /** Decoding threads in each gateway process. */
-  ingestThreads: number;
-  matchThreads: number;
-  forwardThreads: number;
   /** Fixed when the installation is made: events of one host keep their order within their partition. */
   partitions: number;
   ackLevel: 'written' | 'fsynced';
-  auditUnmatched: 'none' | 'sample' | 'all';
   /** First part of every Redis key. */
   keyPrefix: string;
-  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   /** Where logs go: a file in the data directory, or this process's standard output (for a service manager). */
   logTo: 'file' | 'stdout';
   /** The operator vouches for a Redis whose settings cannot be read back. */
@@ -42,6 +37,8 @@ export interface StaticConfig {
   hangAfterMs: number;
   gatewayHangAfterMs: number;
   leaseTtlMs: number;
+  /** What holds on this node as long as it is not set: only what the environment gives. */
+  settings: NodeDefaults;
 }
 
 type Parse<T> = (text: string) => T;
@@ -108,8 +105,10 @@ const keyPrefix = {
   },
 };
 
-/** Every variable there is. The documentation page is generated from this table. */
-export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfig[K]> } = {
+/** Every variable of the static configuration. The documentation page is generated from this table and the next. */
+export const STATIC_VARIABLES: {
+  [K in Exclude<keyof StaticConfig, 'settings'>]: Variable<StaticConfig[K]>;
+} = {
   redisUrl: {
     name: 'REDIS_URL',
     default: undefined,
@@ -164,30 +163,6 @@ export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfi
     ...integer(1, 65_535),
     description: 'Port for the API and /metrics.',
   },
-  gateways: {
-    name: 'MUTT_GATEWAYS',
-    default: 1,
-    ...integer(1, 64),
-    description: 'Gateway processes that share the ingest port.',
-  },
-  ingestThreads: {
-    name: 'MUTT_INGEST_THREADS',
-    default: 1,
-    ...integer(1, 64),
-    description: 'Decoding threads in each gateway process.',
-  },
-  matchThreads: {
-    name: 'MUTT_MATCH_THREADS',
-    default: 1,
-    ...integer(1, 64),
-    description: 'Threads that match events against the rules.',
-  },
-  forwardThreads: {
-    name: 'MUTT_FORWARD_THREADS',
-    default: 1,
-    ...integer(1, 64),
-    description: 'Threads that deliver alerts.',
-  },
   partitions: {
     name: 'MUTT_PARTITIONS',
     default: 8,
@@ -200,23 +175,11 @@ export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfi
     ...oneOf('written', 'fsynced'),
     description: 'What a 200 means: replied by Redis, or on its disk.',
   },
-  auditUnmatched: {
-    name: 'MUTT_AUDIT_UNMATCHED',
-    default: 'sample',
-    ...oneOf('none', 'sample', 'all'),
-    description: 'Which unmatched events get an audit row: none, 1 %, or all.',
-  },
   keyPrefix: {
     name: 'MUTT_KEY_PREFIX',
     default: 'mutt',
     ...keyPrefix,
     description: 'First part of every Redis key, so that installations can share a server.',
-  },
-  logLevel: {
-    name: 'MUTT_LOG_LEVEL',
-    default: 'info',
-    ...oneOf('trace', 'debug', 'info', 'warn', 'error'),
-    description: 'Least severe log line that is written.',
   },
   logTo: {
     name: 'MUTT_LOG_TO',
@@ -254,9 +217,22 @@ export const STATIC_VARIABLES: { [K in keyof StaticConfig]: Variable<StaticConfi
   },
 };
 
-/** The base address of one of the node's ports; an IPv6 address goes into brackets. */
+/** The settings that the environment can give, with the variable that does. */
+export const SETTING_VARIABLES: Readonly<Partial<Record<SettingKey, string>>> = {
+  'pool.gateway.size': 'MUTT_GATEWAYS',
+  'pool.ingest.size': 'MUTT_INGEST_THREADS',
+  'pool.match.size': 'MUTT_MATCH_THREADS',
+  'pool.forward.size': 'MUTT_FORWARD_THREADS',
+  'log.level': 'MUTT_LOG_LEVEL',
+  'audit.unmatched.policy': 'MUTT_AUDIT_UNMATCHED',
+};
+/**
+ * Where one of the node's ports is reached from this machine. One that listens everywhere is reached at this machine's
+ * own address; an IPv6 address goes into brackets.
+ */
 export function portUrl(config: StaticConfig, port: 'ingest' | 'health' | 'admin'): string {
-  const host = config[`${port}Host`];
+  const listening = config[`${port}Host`];
+  const host = listening === '0.0.0.0' ? '127.0.0.1' : listening === '::' ? '::1' : listening;
   return `http://${host.includes(':') ? `[${host}]` : host}:${config[`${port}Port`]}`;
 }
 
@@ -278,6 +254,8 @@ export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
       faults.push(`${variable.name}: ${fault ?? `is not ${variable.allowed}`}`);
     }
   }
+  const settings = readSettings(env, known, faults);
+  config['settings'] = settings;
   for (const name of Object.keys(env)) {
     if (!name.startsWith('MUTT_') || known.has(name) || PRIVATE_VARIABLES.has(name)) continue;
     const nearest = nearestWord(name, known);
@@ -291,6 +269,29 @@ export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
     });
   }
   return config as unknown as StaticConfig;
+}
+
+function readSettings(env: NodeJS.ProcessEnv, known: Set<string>, faults: string[]): NodeDefaults {
+  const given: Record<string, string | number> = {};
+  for (const [key, name] of Object.entries(SETTING_VARIABLES)) {
+    known.add(name);
+    const value = env[name];
+    if (value === undefined) continue;
+    const setting = findSetting(key);
+    const read = setting.type === 'integer' && /^\d+$/.test(value) ? Number(value) : value;
+    try {
+      checkSetting(key, read);
+      given[key] = read;
+    } catch {
+      faults.push(`${name}: is not ${allowedValues(setting)}`);
+    }
+  }
+  try {
+    checkTogether({}, given);
+  } catch (thrown) {
+    faults.push(messageOf(thrown));
+  }
+  return given;
 }
 
 function portFaults(config: StaticConfig): string[] {

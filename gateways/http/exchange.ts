@@ -32,6 +32,8 @@ export interface HttpResponse {
    * this version, and the server then ends the process.
    */
   end(body?: string | ArrayBuffer | Uint8Array, closeConnection?: boolean): unknown;
+  /** Ends a reply that has no body and no length: 204 and 304. Without arguments, see `end`. */
+  endWithoutBody(): unknown;
   cork(write: () => void): unknown;
   /** The chunk is emptied when the callback returns: copy it. */
   onData(take: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;

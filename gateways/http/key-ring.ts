@@ -19,6 +19,8 @@ export interface KeyRecord {
   hmacSha256: string;
   /** ms since 1970 UTC, or null for never. */
   expiresAt: number | null;
+  /** Earlier values of the same key, each until its own end: what rotation leaves. */
+  earlier?: readonly { hmacSha256: string; expiresAt: number | null }[];
 }
 
 /**
@@ -47,7 +49,9 @@ export const KEY_BYTES_MAX = 254;
 /** Keys remembered. Past that the one used longest ago by position is forgotten and costs one HMAC when it returns. */
 export const KEYS_REMEMBERED_MAX = 64;
 const GRACE_MS = 600_000;
+const DIGEST_HEX = /^[0-9a-f]{64}$/i;
 const DIGEST_BYTES = 32;
+const FINGERPRINT_CHARS = 16;
 /** Length in the first byte, then the key, then zeros: equal length for every comparison. */
 const PADDED_BYTES = KEY_BYTES_MAX + 6;
 
@@ -73,7 +77,7 @@ export class KeyRing implements KeyCheck {
   #remembered: Remembered[] = [];
   readonly #presented = Buffer.alloc(PADDED_BYTES);
 
-  /** Throws E_KEY_RECORD_INVALID when a record's digest is not 64 hex digits or a name comes twice. */
+  /** Throws E_KEY_RECORD_INVALID when a digest is not 64 hex digits or a name comes twice. */
   constructor(records: readonly KeyRecord[], options: KeyRingOptions) {
     this.#pepper = options.pepper;
     this.#clock = options.clock;
@@ -84,8 +88,9 @@ export class KeyRing implements KeyCheck {
   /** Swaps all records at once and forgets every remembered key. On an error the former records stay. */
   replace(records: readonly KeyRecord[]): void {
     const names = new Set<string>();
-    const prepared = records.map((record): Verdicts => {
-      if (!/^[0-9a-f]{64}$/i.test(record.hmacSha256) || names.has(record.name)) {
+    const prepared = records.flatMap((record): Verdicts[] => {
+      const values = [record, ...(record.earlier ?? []).map((earlier) => ({ ...record, ...earlier }))];
+      if (values.some(({ hmacSha256 }) => !DIGEST_HEX.test(hmacSha256)) || names.has(record.name)) {
         throw new CodedError(
           'E_KEY_RECORD_INVALID',
           'A key record has no valid digest, or its name comes twice.',
@@ -96,18 +101,19 @@ export class KeyRing implements KeyCheck {
         );
       }
       names.add(record.name);
-      return {
-        record,
-        digest: Buffer.from(record.hmacSha256, 'hex'),
-        valid: { state: 'valid', record },
-        grace: { state: 'grace', record },
-        expired: { state: 'expired', record },
-      };
+      return values.map((value) => ({
+        record: value,
+        digest: Buffer.from(value.hmacSha256, 'hex'),
+        valid: { state: 'valid', record: value },
+        grace: { state: 'grace', record: value },
+        expired: { state: 'expired', record: value },
+      }));
     });
     this.#records = prepared;
     this.#remembered = [];
   }
 
+  /** Values that open: a rotated key counts twice while both do. */
   get size(): number {
     return this.#records.length;
   }
@@ -174,4 +180,9 @@ export class KeyRing implements KeyCheck {
 /** The digest of a new key, as stored in its record. */
 export function keyDigest(pepper: Buffer, key: string): string {
   return createHmac('sha256', pepper).update(key, 'utf8').digest('hex');
+}
+
+/** Names a pepper without telling it: digests made with another one are of no use here. 16 hex digits. */
+export function pepperFingerprint(pepper: Buffer): string {
+  return createHmac('sha256', pepper).update('pepper fingerprint').digest('hex').slice(0, FINGERPRINT_CHARS);
 }

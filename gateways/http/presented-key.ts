@@ -17,8 +17,15 @@ export function areKeysDifferent(apiKeyHeader: string, authorizationHeader: stri
   return token !== '' && token !== apiKeyHeader;
 }
 
-/** As `presentedKey`, with repeated headers seen too. `isAmbiguous`: two different keys. */
-export function readPresentedKey(request: HttpRequest): { key: string; isAmbiguous: boolean } {
+export interface PresentedKey {
+  /** Empty when there is none. */
+  key: string;
+  /** Two different keys: nobody is known by that. */
+  isAmbiguous: boolean;
+}
+
+/** As `presentedKey`, with repeated headers seen too. */
+export function readPresentedKey(request: HttpRequest): PresentedKey {
   const keys = new Set<string>();
   request.forEach((name, value) => {
     const key = name === 'x-api-key' ? value : name === 'authorization' ? bearerToken(value) : '';

@@ -7,7 +7,7 @@
  */
 const API_HEADER_LINES =
   "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; " +
-  "frame-ancestors 'none'";
+  "frame-ancestors 'none'\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer";
 
 export const JSON_PROBLEM_HEADERS = `application/problem+json${API_HEADER_LINES}`;
 
@@ -16,3 +16,6 @@ export const JSON_HEADERS = `application/json${API_HEADER_LINES}`;
 
 /** For JSON replies to machines, where every byte is multiplied by the request rate. */
 export const JSON_HEADERS_SMALL = 'application/json\r\nX-Content-Type-Options: nosniff';
+
+/** For Prometheus text. */
+export const TEXT_HEADERS = `text/plain; version=0.0.4; charset=utf-8${API_HEADER_LINES}`;

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { connectRedis, whenReady } from '../../gateways/redis/connection.ts';
-import { Vitals } from '../../runtime/shared/vitals.ts';
 import type { PrivateServer } from '../../supervisors/embedded/private-server.ts';
 import { openGround } from '../../supervisors/ground.ts';
 import type { Ground, GroundOptions } from '../../supervisors/ground.ts';
@@ -42,7 +41,6 @@ describe('openGround', function () {
       log: { debug: log, info: log, warn: log, error: log } as never,
       own: undefined,
       nonce: 'spec',
-      roles: { match: [new Vitals()], forward: [new Vitals()], remediation: [new Vitals()] },
       signal: new AbortController().signal,
       ...options,
     });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
 import { createMemoryStore } from '../../runtime/durable/memory-store.ts';
 import { Vitals, processMs } from '../../runtime/shared/vitals.ts';
-import { PartitionLeases, partitionsOfSlot } from '../../supervisors/partition-leases.ts';
+import { PartitionLeases } from '../../supervisors/partition-leases.ts';
 import { commitOf, until } from '../runtime/durable/store-under-test.ts';
 import { rejectionOf } from '../support/rejection.ts';
 
@@ -26,18 +26,27 @@ describe('PartitionLeases', () => {
       laneGroup: 'match',
       nonce,
       ttlMs: TTL_MS,
-      shares: vitals.map((each, slot) => ({ partitions: partitionsOfSlot(slot, 2, 4), vitals: each })),
+      partitions: 4,
       log: { debug: () => undefined, warn: () => undefined } as never,
     });
+    deal(leases, [0, 2], [1, 3]);
     opened.push(leases);
     return leases;
   }
+  const deal = (leases: PartitionLeases, ...shares: number[][]): void =>
+    leases.deal(
+      shares.map((partitions, index) => ({
+        slot: `match-${index}`,
+        partitions,
+        vitals: vitals[index] as Vitals,
+      })),
+    );
   const leftMs = (slot: number): number => (vitals[slot] as Vitals).get('leaseUntilMs') - processMs();
 
   it('gives a slot the tokens of its partitions, and lets it act while they hold', async () => {
     const leases = open();
     await leases.start();
-    const tokens = await leases.tokensFor(1);
+    const tokens = await leases.tokensFor('match-1');
     expect(tokens.map(([partition]) => partition)).to.deep.equal([1, 3]);
     for (const [partition, token] of tokens) {
       expect(await store.commit({ ...commitOf(token, { counters: { a: 1 } }), partition })).to.deep.equal({
@@ -52,14 +61,17 @@ describe('PartitionLeases', () => {
   it('fences the last incarnation of a slot when the next one gets its tokens', async () => {
     const leases = open();
     await leases.start();
-    const [[partition, old] = [0, undefined]] = await leases.tokensFor(0);
-    await leases.tokensFor(0);
+    const [[partition, old] = [0, undefined]] = await leases.tokensFor('match-0');
+    await leases.tokensFor('match-0');
     if (old === undefined) throw new Error('no token');
     expect(await store.commit({ ...commitOf(old), partition })).to.include({ status: 'fenced' });
   });
 
   it('lets a slot act no more when one of its partitions is lost, and other slots go on', async () => {
-    await open().start();
+    const leases = open();
+    await leases.start();
+    await leases.tokensFor('match-0');
+    await leases.tokensFor('match-1');
     await store.release([2], 'match', 'node-a');
     await store.acquire(2, 'match', 'node-b', 60_000);
     await until(() => leftMs(0) < 0, 2_000);
@@ -70,31 +82,78 @@ describe('PartitionLeases', () => {
     await store.acquire(1, 'match', 'node-b', 60_000);
     const leases = open();
     await leases.start();
-    expect(await rejectionOf(leases.tokensFor(1))).to.include({ code: 'E_LEASE_TAKEN', kind: 'transient' });
+    expect(await rejectionOf(leases.tokensFor('match-1'))).to.include({
+      code: 'E_LEASE_TAKEN',
+      kind: 'transient',
+    });
     expect(leftMs(1)).to.be.lessThan(0);
-    expect(await leases.tokensFor(0)).to.have.length(2);
+    expect(await leases.tokensFor('match-0')).to.have.length(2);
   });
 
   it('gives everything up at its stop', async () => {
     const leases = open();
     await leases.start();
+    await leases.tokensFor('match-0');
+    await leases.tokensFor('match-1');
     await leases.stop();
     expect([leftMs(0), leftMs(1)].every((ms) => ms < 0)).to.equal(true);
     expect(await store.acquire(0, 'match', 'node-b', 1_000)).to.have.property('epoch');
   });
 
   it('has no tokens for a slot that is not there', async () => {
-    expect(await open().tokensFor(7)).to.deep.equal([]);
+    expect(await open().tokensFor('match-7')).to.deep.equal([]);
   });
-});
 
-describe('partitionsOfSlot', () => {
-  it('deals every partition to one slot, evenly', () => {
-    for (const slots of [1, 2, 3, 8, 11]) {
-      const shares = Array.from({ length: slots }, (_, slot) => partitionsOfSlot(slot, slots, 8));
-      expect(shares.flat().sort((a, b) => a - b)).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
-      const lengths = shares.map(({ length }) => length);
-      expect(Math.max(...lengths) - Math.min(...lengths)).to.be.at.most(1);
-    }
+  describe('when partitions are dealt out again', () => {
+    it('knows which slot works with another share than it has now', async () => {
+      const leases = open();
+      await leases.start();
+      await leases.tokensFor('match-0');
+      deal(leases, [0], [1, 2, 3]);
+      expect([leases.isBehind('match-0'), leases.isBehind('match-1')]).to.deep.equal([true, false]);
+      leases.givenUp('match-0');
+      expect(leases.isBehind('match-0')).to.equal(false);
+    });
+
+    it('keeps a partition back until its old owner is gone, and lets that one act until then', async () => {
+      const leases = open();
+      await leases.start();
+      await leases.tokensFor('match-0');
+      await leases.tokensFor('match-1');
+      deal(leases, [0], [1, 2, 3]);
+      leases.givenUp('match-1');
+      let tokens: [number, unknown][] | undefined;
+      const taking = leases.tokensFor('match-1').then((found) => (tokens = found));
+      await new Promise((resolve) => setTimeout(resolve, TTL_MS * 1.2));
+      expect(tokens).to.equal(undefined);
+      expect(leftMs(0), 'the old owner may act').to.be.within(1, TTL_MS);
+      leases.givenUp('match-0');
+      await taking;
+      expect(tokens?.map(([partition]) => partition)).to.deep.equal([1, 2, 3]);
+    });
+
+    it('gives tokens of the present share to who has waited', async () => {
+      const leases = open();
+      await leases.start();
+      await leases.tokensFor('match-0');
+      deal(leases, [0], [1, 2, 3]);
+      const taking = leases.tokensFor('match-1');
+      deal(leases, [], [0, 1, 2, 3]);
+      leases.givenUp('match-0');
+      expect((await taking).map(([partition]) => partition)).to.deep.equal([0, 1, 2, 3]);
+    });
+
+    it('gives no tokens to a start that is over when it is its turn', async () => {
+      const leases = open();
+      await leases.start();
+      await leases.tokensFor('match-0');
+      deal(leases, [0], [1, 2, 3]);
+      const taking = rejectionOf(leases.tokensFor('match-1'));
+      leases.givenUp('match-1');
+      leases.givenUp('match-0');
+      expect(await taking).to.include({ code: 'E_START_ABORTED', kind: 'transient' });
+      expect(leases.isBehind('match-1')).to.equal(false);
+      expect(await leases.tokensFor('match-1')).to.have.length(3);
+    });
   });
 });

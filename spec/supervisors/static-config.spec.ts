@@ -19,7 +19,6 @@ describe('readStaticConfig', () => {
       adminPort: 8090,
       partitions: 8,
       ackLevel: 'fsynced',
-      auditUnmatched: 'sample',
       redisUrl: undefined,
     });
     expect([config.ingestHost, config.healthHost, config.adminHost]).to.deep.equal(

@@ -1,24 +1,18 @@
 /**
  * Entry of the admin process: the admin and health ports, with connections of its own to Redis and PostgreSQL. What
- * only the supervisor knows (the tree, the counters) it asks for.
+ * only the supervisor knows (the tree, the counters, what is in effect) it asks for.
  */
-import { AdminServer } from '../../gateways/admin/admin-server.ts';
 import type { AdminPort, Readiness } from '../../gateways/admin/admin-port.ts';
+import type { ActorDocument, StatusDocument } from '../../gateways/admin/documents.ts';
+import { AdminServer } from '../../gateways/admin/admin-server.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
-import type { KeyRecord } from '../../gateways/http/key-ring.ts';
+import type { RateLimits } from '../../gateways/http/rate-limiter.ts';
+import { PostgresAuditLog } from '../../gateways/postgres/audit-log.ts';
+import { PostgresConfigAudit } from '../../gateways/postgres/config-audit.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
-import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
-import { PostgresRuleStore } from '../../gateways/postgres/rule-store.ts';
-import { PostgresSnapshotSource } from '../../gateways/postgres/snapshot-source.ts';
-import { PostgresWitnessStore } from '../../gateways/postgres/witness-store.ts';
-import type { ConfigurationDocument } from '../../actors/match/configuration.ts';
-import {
-  clearedElsewhere,
-  parseConfiguration,
-  writtenDestination,
-} from '../../actors/match/configuration.ts';
-import { sleep, systemClock } from '../../runtime/clock.ts';
-import { CodedError } from '../../runtime/errors.ts';
+import type { Connection } from '../../gateways/postgres/connection.ts';
+import type { Settings } from '../../actors/settings.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
 import type { CounterSample } from '../../runtime/shared/counters.ts';
 import { expose } from '../../runtime/telemetry/exposition.ts';
@@ -27,13 +21,19 @@ import type { LogOptions } from '../../runtime/telemetry/log.ts';
 import { Calls } from '../calls.ts';
 import { openStore } from '../threads/store.ts';
 import type { StoreParams } from '../threads/store.ts';
-import { ledgerDocument } from './ledger-document.ts';
-import type { LedgerDocument } from './ledger-document.ts';
+import type { AdminInForce, Applied, ToWorker } from '../threads/worker-messages.ts';
+import { auditLogDocument, configAuditDocument, listed } from './documents.ts';
+import { keysPort } from './keys-port.ts';
+import { ledgerPorts } from './ledger-port.ts';
+import { ledgerSamples } from './ledger-samples.ts';
+import { LiveFeed } from './live-feed.ts';
+import { rulePorts } from './rule-ports.ts';
+import { settingsPort } from './settings-port.ts';
 
-export interface AdminParams extends StoreParams {
+export interface AdminParams extends StoreParams, AdminInForce {
   databaseUrl: string;
   partitions: number;
-  keys: KeyRecord[];
+  /** Hex. */
   pepper: string;
   addresses: { adminHost: string; adminPort: number; healthHost: string; healthPort: number };
   log: Omit<LogOptions, 'source'>;
@@ -44,184 +44,165 @@ const RESTART_TIMEOUT_MS = 20_000;
 const READINESS_EVERY_MS = 200;
 /** Without news from the supervisor for so long, nothing is known. */
 const READINESS_STALE_MS = 3_000;
-const LOSSES_MAX = 10_000;
-/** How long the ledger waits for what PostgreSQL knows. */
-const OUTSIDE_WAIT_MS = 1_000;
+const CONNECTIONS_MAX = 4;
 
 hostProcess(async (host) => {
   const params = host.params as AdminParams;
   const log = openLog({ ...params.log, source: host.slotId });
   const calls = new Calls((message) => host.post(message), systemClock);
-  host.onMessage((message) => void calls.receive(message));
+  const pepper = Buffer.from(params.pepper, 'hex');
+  const keys = new KeyRing(params.keys, { pepper, clock: systemClock });
+  let inForce: AdminInForce = params;
 
   const opened = await openStore(params, 'mutt-admin');
   const database = openConnection({
     url: params.databaseUrl,
-    connectionsMax: 4,
+    connectionsMax: CONNECTIONS_MAX,
     applicationName: 'mutt-admin',
   });
-  const rules = new PostgresRuleStore(database);
-  const snapshots = new PostgresSnapshotSource(database);
-  const rejects = new PostgresRejectStore(database);
-  const witness = new PostgresWitnessStore(database);
+  const readiness = watchReadiness(calls);
+  await readiness.refresh();
+  const ask = <T>(name: string): Promise<T> => calls.ask<T>(name, undefined, CALL_TIMEOUT_MS);
+  const onChange = (): void => host.post({ type: 'configuration changed' });
+  const stored = new Set(params.snapshot.keys.map(({ name }) => name));
 
-  let readiness: Readiness & { atMs: number } = { ready: false, reasons: ['starting'], atMs: 0 };
-  const refresh = async (): Promise<void> => {
-    try {
-      const news = await calls.ask<Readiness>('readiness', undefined, CALL_TIMEOUT_MS);
-      readiness = { ...news, atMs: systemClock.monotonicMs() };
-    } catch {
-      // Answered below by its age.
-    }
-  };
-  await refresh();
-  const timer = setInterval(() => void refresh(), READINESS_EVERY_MS);
-
-  // PostgreSQL may be away, and the ledger in Redis is worth showing all the more: its part is then the last known one.
-  let outside: { rejected: number; lost: ReadonlyMap<number, number> } | undefined;
-  let reading: Promise<void> | undefined;
-  const readOutside = async (): Promise<void> => {
-    const [totals, losses] = await Promise.all([rejects.totals(), witness.losses(LOSSES_MAX)]);
-    const lost = new Map<number, number>();
-    for (const { partition, from, to } of losses)
-      lost.set(partition, (lost.get(partition) ?? 0) + to - from + 1);
-    outside = {
-      rejected: totals.reduce((sum, { keptRows, droppedRows }) => sum + keptRows + droppedRows, 0),
-      lost,
-    };
-  };
-  const ledger = async (): Promise<LedgerDocument> => {
-    reading ??= readOutside().finally(() => {
-      reading = undefined;
-    });
-    const tooLong = new AbortController();
-    try {
-      await Promise.race([reading, sleep(systemClock, OUTSIDE_WAIT_MS, tooLong.signal)]);
-    } catch (thrown) {
-      if (outside === undefined) throw thrown;
-    } finally {
-      tooLong.abort();
-    }
-    if (outside === undefined) {
-      throw new CodedError('E_DATABASE_AWAY', 'PostgreSQL has not said yet what was rejected and lost', {
-        kind: 'transient',
-      });
-    }
-    return ledgerDocument(opened.store, params.partitions, outside);
-  };
-
-  const judged = async (document: unknown): Promise<ConfigurationDocument> => {
-    const cleared = clearedElsewhere(document);
-    const known = await rules.known(cleared);
-    return parseConfiguration(document, new Set(cleared.filter((id) => !known.has(id))));
-  };
-
+  const { ledger, partitions } = ledgerPorts({
+    store: opened.store,
+    database,
+    clock: systemClock,
+    partitions: params.partitions,
+    owners: () => ask('partitions'),
+  });
+  let version: Promise<string> | undefined;
   const port: AdminPort = {
-    readiness: () => {
-      if (systemClock.monotonicMs() - readiness.atMs > READINESS_STALE_MS) {
-        return { ready: false, reasons: ['the supervisor does not answer'] };
-      }
-      return { ready: readiness.ready, reasons: readiness.reasons };
+    node: {
+      readiness: readiness.now,
+      status: () => ask('status'),
+      version: async () => {
+        version ??= ask<StatusDocument>('status').then((status) => status.version);
+        version.catch(() => {
+          version = undefined;
+        });
+        return { version: await version, node: process.version, api: ['v2', 'v1'] };
+      },
     },
-    status: () => calls.ask('status', undefined, CALL_TIMEOUT_MS),
-    metrics: async () => {
-      const samples = await calls.ask<CounterSample[]>('samples', undefined, CALL_TIMEOUT_MS);
-      return expose([...samples, ...(await ledger().then(ledgerSamples, () => []))]);
+    settings: settingsPort({
+      database,
+      clock: systemClock,
+      effective: () => ask('effective'),
+      settings: () => inForce.settings,
+      onChange,
+    }),
+    keys: keysPort({
+      database,
+      clock: systemClock,
+      pepper,
+      ofNode: params.keys.filter(({ name }) => !stored.has(name)),
+      onChange,
+    }),
+    ...rulePorts(database, onChange),
+    ...auditPorts(database),
+    actors: {
+      tree: () => ask<ActorDocument>('tree'),
+      restart: (id, how, { keyName }) => calls.ask('restart', { id, how, by: keyName }, RESTART_TIMEOUT_MS),
     },
+    partitions,
     ledger,
-    rules: async () => {
-      const [stored, snapshot] = await Promise.all([rules.list(), snapshots.load()]);
-      const { version, developmentHosts, teams, destinations } = snapshot;
-      return {
-        version,
-        rules: stored,
-        development_hosts: developmentHosts,
-        teams,
-        destinations: destinations.map(writtenDestination),
-      };
+    metrics: {
+      exposition: async () => {
+        const samples = await ask<CounterSample[]>('samples');
+        return expose([...samples, ...(await ledger.read().then(ledgerSamples, () => []))]);
+      },
+      rates: () => ask('rates'),
     },
-    applyRules: async (document, caller) => {
-      const { reason, ...configuration } = await judged(document);
-      const { keyName: changedBy, correlationId } = caller;
-      const applied = await rules.applyConfiguration(configuration, { changedBy, reason, correlationId });
-      host.post({ type: 'configuration changed' });
-      const { created, updated, unchanged, deleted, snapshotVersion } = applied;
-      return {
-        created,
-        updated,
-        unchanged,
-        deleted,
-        snapshot_version: snapshotVersion,
-        rules: applied.rules,
-      };
-    },
-    checkRules: async (document) => {
-      await judged(document);
-      return { valid: true };
-    },
-    restartActor: (id, how, { keyName }) =>
-      calls.ask('restart', { id, how, by: keyName }, RESTART_TIMEOUT_MS),
   };
 
+  const feed = new LiveFeed({
+    samples: () => ask('samples'),
+    ledger: () => ledger.read(),
+    post: (message) => host.post(message),
+    clock: systemClock,
+  });
   const server = new AdminServer({
     port,
-    keys: new KeyRing(params.keys, { pepper: Buffer.from(params.pepper, 'hex'), clock: systemClock }),
+    keys,
     clock: systemClock,
     log,
+    rate: rateOf(params.settings),
+    stream: feed,
   });
+  const apply = (news: AdminInForce): void => {
+    inForce = news;
+    keys.replace(news.keys);
+    server.rate = rateOf(news.settings);
+    log.level = news.settings['log.level'];
+    host.post({ type: 'applied', version: news.version } satisfies Applied);
+  };
+  host.onMessage((message) => {
+    if (calls.receive(message) || feed.receive(message)) return;
+    if ((message as Partial<ToWorker>).type === 'snapshot') apply(message as ToWorker<AdminInForce>);
+  });
+  apply(params);
   server.listen(params.addresses);
   return {
     stop: async () => {
-      clearInterval(timer);
+      readiness.stop();
       server.close();
+      feed.close();
       await Promise.all([opened.close(), database.close()]);
     },
   };
 });
 
-/** The ledger as metrics, read at the scrape. */
-function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
-  const gauge = (name: string, help: string, value: number): CounterSample => ({
-    name,
-    kind: 'gauge',
-    help,
-    values: [{ labels: {}, value }],
-  });
-  return [
-    {
-      name: 'mutt_ledger_terminal_events_total',
-      kind: 'counter',
-      help: 'Events by terminal state.',
-      values: Object.entries(ledger.terminal).map(([state, value]) => ({ labels: { state }, value })),
+function rateOf(settings: Settings): RateLimits {
+  return {
+    requestsPerSecond: settings['api.rate.requestsPerSecond'],
+    burst: settings['api.rate.burst'],
+  };
+}
+
+function auditPorts(database: Connection): Pick<AdminPort, 'configAudit' | 'auditLogs'> {
+  const configAudit = new PostgresConfigAudit(database);
+  const auditLog = new PostgresAuditLog(database);
+  return {
+    configAudit: {
+      search: async (question) => listed(await configAudit.search(question), configAuditDocument),
+      get: async (id) => {
+        const entry = await configAudit.get(id);
+        return entry === undefined ? undefined : configAuditDocument(entry);
+      },
+      verify: () => configAudit.verify(),
     },
-    { ...gauge('mutt_ledger_accepted_events_total', 'Events accepted.', ledger.accepted), kind: 'counter' },
-    {
-      ...gauge('mutt_ledger_lost_events_total', 'Acknowledged events that the store lost.', ledger.lost),
-      kind: 'counter',
+    auditLogs: {
+      search: async (question) => listed(await auditLog.search(question), auditLogDocument),
     },
-    gauge(
-      'mutt_ledger_in_flight_events',
-      'Events accepted and not yet in a terminal state.',
-      ledger.in_flight,
-    ),
-    gauge('mutt_ledger_balanced', '1 when the books of every partition balance.', ledger.balanced ? 1 : 0),
-    {
-      name: 'mutt_ingest_queue_depth',
-      kind: 'gauge',
-      help: 'Events in the ingest mailbox.',
-      values: ledger.partitions.map(({ partition, lanes }) => ({
-        labels: { partition: String(partition) },
-        value: lanes.ingest?.messages ?? 0,
-      })),
+  };
+}
+
+/** What the supervisor said last, kept fresh; it must be known without asking. */
+function watchReadiness(calls: Calls): {
+  now: () => Readiness;
+  refresh: () => Promise<void>;
+  stop: () => void;
+} {
+  let latest: Readiness & { atMs: number } = { ready: false, reasons: ['starting'], atMs: 0 };
+  const refresh = async (): Promise<void> => {
+    try {
+      const news = await calls.ask<Readiness>('readiness', undefined, CALL_TIMEOUT_MS);
+      latest = { ...news, atMs: systemClock.monotonicMs() };
+    } catch {
+      // Answered below by its age.
+    }
+  };
+  const timer = setInterval(() => void refresh(), READINESS_EVERY_MS);
+  return {
+    refresh,
+    stop: () => clearInterval(timer),
+    now: () => {
+      if (systemClock.monotonicMs() - latest.atMs > READINESS_STALE_MS) {
+        return { ready: false, reasons: ['the supervisor does not answer'] };
+      }
+      return { ready: latest.ready, reasons: latest.reasons };
     },
-    gauge(
-      'mutt_alerter_queue_depth',
-      'Alerts waiting for their destinations.',
-      ledger.partitions.reduce((sum, { lanes, delayed }) => {
-        const waiting = Object.entries(lanes).filter(([lane]) => lane.startsWith('alert:'));
-        const later = Object.values(delayed).reduce((total, count) => total + count, 0);
-        return sum + later + waiting.reduce((total, [, { entries }]) => total + entries, 0);
-      }, 0),
-    ),
-  ];
+  };
 }

@@ -2,33 +2,20 @@
  * The ledger of all partitions as one document (architecture, "The ledger").
  */
 import { TERMINAL_STATES } from '../../actors/event.ts';
+import type { LedgerDocument } from '../../gateways/admin/documents.ts';
 import type { DurableStore, Ledger } from '../../runtime/durable/durable-store.ts';
 
-export interface LedgerDocument {
-  accepted: number;
-  replayed: number;
-  terminal: Record<string, number>;
-  in_flight: number;
+/** What only PostgreSQL knows. */
+export interface OutsideFigures {
   rejected: number;
-  balanced: boolean;
-  lost: number;
-  alerts: { opened: number; delivered: number; dead: number };
-  partitions: {
-    partition: number;
-    accepted: number;
-    in_flight: number;
-    balanced: boolean;
-    lost: number;
-    problems: string[];
-    lanes: Ledger['measured']['lanes'];
-    delayed: Record<string, number>;
-  }[];
+  /** By partition. */
+  lost: ReadonlyMap<number, number>;
 }
 
 export async function ledgerDocument(
   store: DurableStore,
   partitions: number,
-  outside: { rejected: number; lost: ReadonlyMap<number, number> },
+  outside: OutsideFigures,
 ): Promise<LedgerDocument> {
   const question = { terminal: TERMINAL_STATES, inputLanes: ['ingest'] };
   const ledgers = await Promise.all(

@@ -14,7 +14,14 @@ import { identityOf } from '../process-identity.mjs';
 import { NO_ROOM_TEXT, diskFull } from './disk-room.ts';
 import { findPostgres } from './find-postgres.ts';
 import type { PostgresPrograms } from './find-postgres.ts';
-import { lastLine, makeServerDirectory, secretIn, startPrivateServer, writeWhole } from './private-server.ts';
+import {
+  lastLine,
+  makeServerDirectory,
+  portOfRunning,
+  secretIn,
+  startPrivateServer,
+  writeWhole,
+} from './private-server.ts';
 import type { PrivateServer, ServerLog } from './private-server.ts';
 import { giveTo, serverUser } from './server-user.ts';
 import type { ServerUser } from './server-user.ts';
@@ -79,7 +86,7 @@ export async function startPrivatePostgres(options: PrivatePostgresOptions): Pro
       return { file: programs.postgres, args: ['-D', dataDir, '-c', `config_file=${configPath}`], env: ENV };
     },
     isReady: (port) => Promise.resolve(isReady(dataDir, port)),
-    url: (port) => `postgres://${ROLE}:${encodeURIComponent(password)}@127.0.0.1:${port}/${DATABASE}`,
+    url: (port) => urlOf(port, password),
     explain: (output) => explain(dir, output + lastLog(dataDir)),
     // The backends of a killed postmaster need a moment to notice.
     isPassing: (output) =>
@@ -88,6 +95,16 @@ export async function startPrivatePostgres(options: PrivatePostgresOptions): Pro
 }
 
 const ENV = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/bin:/bin' };
+
+function urlOf(port: number, password: string): string {
+  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`;
+}
+
+/** The address of the one that runs in `dir` now, with its password; undefined when none does. */
+export function runningPostgresUrl(dir: string): string | undefined {
+  const port = portOfRunning(dir);
+  return port === undefined ? undefined : urlOf(port, secretIn(dir, 'password'));
+}
 
 function settingLines(): string[] {
   return [

@@ -108,6 +108,12 @@ export function makeServerDirectory(dir: string, user: ServerUser | undefined): 
   }
 }
 
+/** The port of the server that runs in `dir` now; undefined when none does. */
+export function portOfRunning(dir: string): number | undefined {
+  const recorded = readRecord(dir);
+  return recorded !== undefined && isSameProcess(recorded.pid, recorded.identity) ? recorded.port : undefined;
+}
+
 /** Reads a secret from a 0600 file in `dir`, made at the first call. */
 export function secretIn(dir: string, name: string): string {
   const path = join(dir, name);

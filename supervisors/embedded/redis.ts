@@ -13,7 +13,14 @@ import { CodedError } from '../../runtime/errors.ts';
 import { NO_ROOM_TEXT, diskFull } from './disk-room.ts';
 import { findRedis } from './find-redis.ts';
 import type { RedisProgram } from './find-redis.ts';
-import { lastLine, makeServerDirectory, secretIn, startPrivateServer, writeWhole } from './private-server.ts';
+import {
+  lastLine,
+  makeServerDirectory,
+  portOfRunning,
+  secretIn,
+  startPrivateServer,
+  writeWhole,
+} from './private-server.ts';
 import type { PrivateServer, ServerLog } from './private-server.ts';
 import { giveTo, serverUser } from './server-user.ts';
 
@@ -73,9 +80,19 @@ export async function startPrivateRedis(options: PrivateRedisOptions): Promise<P
       return { file: program.file, args: [configPath], env: program.env };
     },
     isReady: (port) => answersPing(port, password),
-    url: (port) => `redis://:${password}@127.0.0.1:${port}/0`,
+    url: (port) => urlOf(port, password),
     explain: (output) => explain(dir, `${readTail(logPath)}\n${output}`),
   });
+}
+
+function urlOf(port: number, password: string): string {
+  return `redis://:${password}@127.0.0.1:${port}/0`;
+}
+
+/** The address of the one that runs in `dir` now, with its password; undefined when none does. */
+export function runningRedisUrl(dir: string): string | undefined {
+  const port = portOfRunning(dir);
+  return port === undefined ? undefined : urlOf(port, secretIn(dir, 'password'));
 }
 
 function settingLines(options: PrivateRedisOptions): string[] {

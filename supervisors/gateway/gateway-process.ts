@@ -9,7 +9,6 @@ import { openStore } from '../threads/store.ts';
 import { IngestServer } from '../../gateways/ingest/ingest-server.ts';
 import { INGEST_LAYOUT } from '../../gateways/ingest/metrics.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
-import type { KeyRecord } from '../../gateways/http/key-ring.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Bounds } from '../../runtime/durable/durable-store.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
@@ -18,30 +17,28 @@ import type { LostRange, Witness } from '../../runtime/durable/witness.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
 import type { HostedProcess, ProcessHost } from '../../runtime/process/process-host.ts';
 import { CounterBlock } from '../../runtime/shared/counters.ts';
-import { Supervisor } from '../../runtime/supervision/supervisor.ts';
 import { openLog } from '../../runtime/telemetry/log.ts';
 import type { LogOptions } from '../../runtime/telemetry/log.ts';
 import { ThreadPool } from '../../runtime/thread/thread-pool.ts';
 import { ThreadSlot } from '../../runtime/thread/thread-slot.ts';
-import type { StartChild } from '../../runtime/placement.ts';
 import { INGEST_COUNTERS } from '../threads/counters.ts';
 import type { IngestThreadParams, LostMessage } from '../threads/ingest-thread.ts';
 import type { StoreParams } from '../threads/store.ts';
-import { RESTART_BACKOFF, THREAD_INTENSITY } from '../restart-policy.ts';
+import type { Applied, GatewayInForce, InForce, ToWorker } from '../threads/worker-messages.ts';
+import { PoolSize } from '../pools/pool-size.ts';
+import { IngestPool } from './ingest-pool.ts';
 import { threadLog } from '../thread-reports.ts';
 import { IngestThreads } from './ingest-threads.ts';
 import { reconcileEach } from './reconcile-each.ts';
 import type { FromIngestThread } from './ingest-threads.ts';
 
-export interface GatewayParams extends StoreParams {
+export interface GatewayParams extends StoreParams, GatewayInForce {
   databaseUrl: string;
   host: string;
   port: number;
-  threads: number;
   partitions: number;
   bounds: Bounds;
   safety: StoreSafetyOptions;
-  keys: KeyRecord[];
   pepper: string;
   witnessFile: string;
   /** What the second memory knows, by partition. */
@@ -50,14 +47,21 @@ export interface GatewayParams extends StoreParams {
   log: Omit<LogOptions, 'source'>;
 }
 
-/** What the supervisor hears. */
+/** What the supervisor says beside changes: how far acknowledgements went in a gateway that has left. */
+export type ToGateway =
+  ToWorker<GatewayInForce> | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
+
+/** What the supervisor hears. `worker` is this process or one of its threads. */
 export type FromGateway =
+  | (Applied & { worker: string })
+  | { type: 'left'; worker: string }
   | { type: 'lost'; ranges: LostRange[] }
   | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
 
 const THREAD_START_TIMEOUT_MS = 20_000;
-const THREAD_STOP_MS = 10_000;
 const THREAD_HEAP_MB_MAX = 512;
+/** Threads at once; what a pool may have and one that is just being replaced. */
+const THREADS_MAX = 65;
 const WITNESS_EVERY_MS = 200;
 const DRAIN_SHARE = 0.5;
 
@@ -83,12 +87,16 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
   for (const partition of allPartitions) acknowledged[partition] = witness.highest(partition);
   const stopWitnessing = keepWitness(witness, acknowledged, opened.store, reconcile);
 
-  const pool = new ThreadPool({ spareThreads: 1, threadsMax: params.threads, heapMbMax: THREAD_HEAP_MB_MAX });
-  const slots = Array.from({ length: params.threads }, (_, index) => {
-    const slotId = `${host.slotId}-ingest-${index}`;
+  let inForce: GatewayInForce = params;
+  const threadPool = new ThreadPool({
+    spareThreads: 1,
+    threadsMax: THREADS_MAX,
+    heapMbMax: THREAD_HEAP_MB_MAX,
+  });
+  const openSlot = (id: string): ThreadSlot => {
     const slot: ThreadSlot = new ThreadSlot({
-      id: slotId,
-      pool,
+      id,
+      pool: threadPool,
       moduleUrl: new URL('../threads/ingest-thread.ts', import.meta.url).href,
       params: async (): Promise<IngestThreadParams> => ({
         redisUrl: params.redisUrl,
@@ -98,33 +106,32 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
         bounds: params.bounds,
         safety: params.safety,
         witnessed: shared,
+        version: inForce.version,
+        settings: inForce.settings,
       }),
       counterLayout: INGEST_COUNTERS.layout,
       hangAfterMs: params.hangAfterMs,
       startTimeoutMs: THREAD_START_TIMEOUT_MS,
       onMessage: (payload) => {
-        const message = payload as FromIngestThread | LostMessage;
+        const message = payload as FromIngestThread | LostMessage | Applied;
         if (message.type === 'verdicts') threads.receive(message);
+        else if (message.type === 'applied') post({ ...message, worker: id });
         else post({ type: 'lost', ranges: [message] });
       },
-      onLog: threadLog(log, slotId),
+      onLog: threadLog(log, id),
     });
     host.report(slot.id, slot.counters);
     return slot;
+  };
+  const threads = new IngestThreads(systemClock);
+  const ingest = new IngestPool({
+    gateway: host.slotId,
+    size: params.settings['pool.ingest.size'],
+    threads,
+    openSlot,
+    onLeft: (id) => post({ type: 'left', worker: id }),
   });
-  const threads = new IngestThreads(slots, systemClock);
-  const supervisor = new Supervisor({
-    id: `${host.slotId}-threads`,
-    strategy: 'oneForOne',
-    intensity: THREAD_INTENSITY,
-    children: slots.map((slot) => ({
-      id: slot.id,
-      start: announced(slot, threads),
-      restart: 'permanent' as const,
-      shutdownDeadlineMs: THREAD_STOP_MS,
-      backoff: RESTART_BACKOFF,
-    })),
-  });
+  const { supervisor } = ingest;
   supervisor.observe((event) => {
     log.info({ event }, 'tree');
     host.sendTree(supervisor.describe());
@@ -134,14 +141,33 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
 
   const counters = new CounterBlock(INGEST_LAYOUT);
   host.report('port', counters);
+  const keys = new KeyRing(params.keys, { pepper: Buffer.from(params.pepper, 'hex'), clock: systemClock });
   const server = new IngestServer({
     port: threads,
-    keys: new KeyRing(params.keys, { pepper: Buffer.from(params.pepper, 'hex'), clock: systemClock }),
+    keys,
     counters,
     clock: systemClock,
     log,
   });
   server.start(params.port, params.host);
+
+  const ingestSize = new PoolSize(`${host.slotId}-ingest`, ingest, systemClock, log);
+  const apply = (change: GatewayInForce): void => {
+    keys.replace(change.keys);
+    inForce = change;
+    const { version, settings } = change;
+    log.level = settings['log.level'];
+    ingestSize.aimAt(settings['pool.ingest.size']);
+    for (const slot of ingest.slots)
+      slot.post({ type: 'snapshot', version, settings } satisfies ToWorker<InForce>);
+    post({ type: 'applied', worker: host.slotId, version });
+  };
+  apply(params);
+  host.onMessage((payload) => {
+    const message = payload as ToGateway;
+    if (message.type === 'snapshot') apply(message);
+    else for (const [partition, accepted] of message.highest) witness.note(partition, accepted);
+  });
   let isStopping = false;
   // Without its threads the gateway can only refuse: a new process is the better remedy.
   void supervisor.exited.then(() => {
@@ -151,12 +177,14 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
   return {
     stop: async (deadlineMs) => {
       isStopping = true;
+      const resized = ingestSize.stop();
       await server.drain(deadlineMs * DRAIN_SHARE);
+      await resized;
       await supervisor.stop(deadlineMs * DRAIN_SHARE);
       server.close();
       await stopWitnessing();
       await opened.close();
-      await pool.close();
+      await threadPool.close();
     },
   };
 });
@@ -186,15 +214,5 @@ function keepWitness(
     clearInterval(timer);
     note();
     await witness.stop();
-  };
-}
-
-/** Tells the batches' keeper when the thread is there and when it is gone. */
-function announced(slot: ThreadSlot, threads: IngestThreads): StartChild {
-  return async (start) => {
-    const child = await slot.start(start);
-    threads.threadReady(slot.id);
-    void child.exited.then(() => threads.threadGone(slot.id));
-    return child;
   };
 }

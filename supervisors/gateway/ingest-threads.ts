@@ -11,12 +11,13 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { ROW, ROW_STAGE, ROW_WORDS } from '../../gateways/ingest/ingest-port.ts';
 import type { IngestBatch, IngestPort, IngestVerdict } from '../../gateways/ingest/ingest-port.ts';
+import type { ToWorker } from '../threads/worker-messages.ts';
 
 /** One thread, as far as batches are concerned. */
 export interface IngestThread {
   readonly id: string;
   /** False when there is no thread in the slot now. */
-  post(message: ToIngestThread): boolean;
+  post(message: ToIngestThread | ToWorker): boolean;
 }
 
 export interface ToIngestThread {
@@ -44,7 +45,9 @@ const DEATHS_TO_PARK = 2;
 const WAIT_FOR_THREAD_MS = 3_000;
 
 export class IngestThreads implements IngestPort {
-  readonly #threads: readonly IngestThread[];
+  readonly #threads = new Map<string, IngestThread>();
+  /** Threads that get no new batch, with who waits until they have answered the last. */
+  readonly #leaving = new Map<string, PromiseWithResolvers<void>>();
   readonly #clock: Clock;
   readonly #outstanding = new Map<number, Outstanding>();
   /** Rows each thread has been given and not answered. Present only while the thread is ready. */
@@ -52,9 +55,27 @@ export class IngestThreads implements IngestPort {
   #listener: (verdicts: readonly IngestVerdict[]) => void = () => undefined;
   #batchId = 0;
 
-  constructor(threads: readonly IngestThread[], clock: Clock) {
-    this.#threads = threads;
+  constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** A thread more, which takes batches once it is ready. */
+  add(thread: IngestThread): void {
+    this.#threads.set(thread.id, thread);
+  }
+
+  /** From now on the thread gets no new batch. Settles when it has answered every one it had, or is gone. */
+  leave(id: string): Promise<void> {
+    const drained = this.#leaving.get(id) ?? Promise.withResolvers<void>();
+    this.#leaving.set(id, drained);
+    this.#settleLeaving(id);
+    return drained.promise;
+  }
+
+  /** The thread is gone for good. */
+  remove(id: string): void {
+    this.#threads.delete(id);
+    this.#leaving.delete(id);
   }
 
   onVerdicts(listener: (verdicts: readonly IngestVerdict[]) => void): void {
@@ -85,6 +106,7 @@ export class IngestThreads implements IngestPort {
     }
     // What found its port closed a moment ago, and nobody else to ask.
     this.#assignWaiting();
+    this.#settleLeaving(id);
   }
 
   /** To be given what the threads send. */
@@ -117,7 +139,8 @@ export class IngestThreads implements IngestPort {
   #leastLoaded(): IngestThread | undefined {
     let best: IngestThread | undefined;
     let least = Infinity;
-    for (const thread of this.#threads) {
+    for (const thread of this.#threads.values()) {
+      if (this.#leaving.has(thread.id)) continue;
       const load = this.#load.get(thread.id) ?? Infinity;
       if (load < least) {
         best = thread;
@@ -158,6 +181,11 @@ export class IngestThreads implements IngestPort {
       this.#outstanding.delete(batchId);
     }
     if (first.length > 0) this.#listener(first);
+    if (thread !== undefined) this.#settleLeaving(thread.id);
+  }
+
+  #settleLeaving(id: string): void {
+    if ((this.#load.get(id) ?? 0) === 0) this.#leaving.get(id)?.resolve();
   }
 
   /** Nothing of a batch that still waits for a thread has been stored. */

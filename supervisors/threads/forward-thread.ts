@@ -8,7 +8,6 @@ import { forwardActor } from '../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../actors/forward/forward-actor.ts';
 import type { LaneReport } from '../../actors/forward/lane-watch.ts';
 import { retryDelayMs } from '../../actors/forward/retry-policy.ts';
-import type { Destination } from '../../actors/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
@@ -17,13 +16,11 @@ import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { FORWARD_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
+import type { Applied, ForwardInForce, ToWorker } from './worker-messages.ts';
 
-export interface ForwardThreadParams extends StoreParams {
+export interface ForwardThreadParams extends StoreParams, ForwardInForce {
   tokens: [partition: number, token: Token][];
-  destinations: Destination[];
   leaseTtlMs: number;
-  /** Forward threads of the node: they share each destination's rate. */
-  sharers: number;
   bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
 }
 
@@ -33,8 +30,6 @@ export interface FromForwardThread {
   lanes: readonly LaneReport[];
 }
 
-export type ToForwardThread = { type: 'destinations'; destinations: Destination[] };
-
 /**
  * To one server. Above what all lanes together may send at once (64 destinations of 256): a delivery that waited for a
  * connection would use up its time-out here, and be taken for a failure of its destination.
@@ -43,7 +38,6 @@ export const CONNECTIONS_MAX = 16_384;
 /** Messages of its own making: bounded by the alerts it holds. */
 const MAILBOX_MESSAGES_MAX = 65_536;
 const STOP_MS = 8_000;
-const BREAKER_LIMITS = { baseMs: 500, delayMsMax: 30_000 };
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as ForwardThreadParams;
@@ -52,7 +46,7 @@ export const threadMain: ThreadMain = async (host) => {
     secrets: new SecretSource(() => systemClock.monotonicMs()),
     connectionsMax: CONNECTIONS_MAX,
   });
-  let { destinations } = params;
+  let inForce: ForwardInForce = params;
   const forward = localChild<ForwardMessage>(
     host.system,
     'forward',
@@ -60,13 +54,20 @@ export const threadMain: ThreadMain = async (host) => {
       forwardActor({
         store,
         tokens: new Map(params.tokens),
-        destinations,
+        destinations: inForce.destinations,
         deliver: (stored, destination) =>
           deliverAlert(stored, destination, client, () => systemClock.wallMs()),
         timeoutMsMax: params.leaseTtlMs / 2,
-        retryBackoffMs: (attempts) => retryDelayMs(attempts, Math.random),
-        breakerMs: (failures) => retryDelayMs(failures, Math.random, undefined, BREAKER_LIMITS),
-        sharers: params.sharers,
+        retryBackoffMs: (attempts) => {
+          const { 'forward.retry.baseMs': baseMs, 'forward.retry.delayMaxMs': delayMsMax } = inForce.settings;
+          return retryDelayMs(attempts, Math.random, undefined, { baseMs, delayMsMax });
+        },
+        breakerMs: (failures) => {
+          const { 'forward.breaker.baseMs': baseMs, 'forward.breaker.delayMaxMs': delayMsMax } =
+            inForce.settings;
+          return retryDelayMs(failures, Math.random, undefined, { baseMs, delayMsMax });
+        },
+        sharers: () => inForce.sharers,
         leaseLeftMs: () => host.vitals.get('leaseUntilMs') - processMs(),
         bounds: params.bounds,
         count: (what, reason) => {
@@ -77,10 +78,15 @@ export const threadMain: ThreadMain = async (host) => {
       })(context),
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' } },
   );
+  const hasApplied = (): void => {
+    host.post({ type: 'applied', version: inForce.version } satisfies Applied);
+  };
   host.onMessage((message) => {
-    destinations = (message as ToForwardThread).destinations;
-    forward.ref.tell({ type: 'destinations', destinations });
+    inForce = message as ToWorker<ForwardInForce>;
+    forward.ref.tell({ type: 'destinations', destinations: inForce.destinations });
+    hasApplied();
   });
+  hasApplied();
   return {
     children: [{ id: 'forward', start: forward.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS }],
     close: async () => {

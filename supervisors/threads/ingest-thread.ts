@@ -21,10 +21,12 @@ import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads
 import { INGEST_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
+import type { Applied, InForce, ToWorker } from './worker-messages.ts';
 
-export interface IngestThreadParams extends StoreParams {
+export interface IngestThreadParams extends StoreParams, InForce {
   databaseUrl: string;
   partitions: number;
+  /** From the memory of the store. */
   bounds: Bounds;
   /** What the store must be for an acknowledgement to be true. */
   safety: StoreSafetyOptions;
@@ -47,6 +49,7 @@ export interface LostMessage {
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as IngestThreadParams;
+  let { settings } = params;
   const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`, params.safety);
   const database = openConnection({
     url: params.databaseUrl,
@@ -59,7 +62,8 @@ export const threadMain: ThreadMain = async (host) => {
 
   const writer = createWriter<FramePart, string>({
     store,
-    bounds: () => params.bounds,
+    bounds: () => ({ ...params.bounds, messagesMax: settings['mailbox.ingest.eventsMax'] }),
+    frameMessagesMax: () => settings['ingest.frame.eventsMax'],
     cut: (submissions) => {
       const frame = cutFrame(newFrameId, systemClock.wallMs(), submissions);
       host.counters.add(INGEST_COUNTERS.at.frames);
@@ -93,8 +97,18 @@ export const threadMain: ThreadMain = async (host) => {
   );
 
   const verdicts = new VerdictBatch((message) => host.post(message));
+  const apply = (inForce: InForce): void => {
+    ({ settings } = inForce);
+    host.post({ type: 'applied', version: inForce.version } satisfies Applied);
+  };
+  apply(params);
   host.onMessage((message) => {
-    const { batchId, batch } = message as ToIngestThread;
+    const told = message as ToIngestThread | ToWorker;
+    if (told.type === 'snapshot') {
+      apply(told);
+      return;
+    }
+    const { batchId, batch } = told;
     const requests = openRows(batch, (verdict) => verdicts.add(batchId, verdict));
     const sent = ingest.ref.tell({ type: 'requests', requests });
     if (sent !== 'accepted') {

@@ -6,10 +6,11 @@ import { openConnection } from '../../gateways/postgres/connection.ts';
 import { PostgresQuarantineStore } from '../../gateways/postgres/quarantine-store.ts';
 import { consumerActor } from '../../actors/consumer-actor.ts';
 import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
-import type { AuditPolicy } from '../../actors/match/audit-policy.ts';
 import { MatchHandler } from '../../actors/match/match-handler.ts';
 import type { AppliedSnapshot } from '../../actors/match/match-handler.ts';
-import type { Snapshot } from '../../actors/ports.ts';
+import type { Taps } from '../../actors/match/messages.ts';
+import { EventTap } from '../../actors/match/tap.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { createConsumer } from '../../runtime/durable/consumer.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
@@ -18,18 +19,15 @@ import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { MATCH_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
+import type { Applied, MatchInForce, ToWorker } from './worker-messages.ts';
 import { formatMark, suspectOf } from './suspect.ts';
 
-export interface MatchThreadParams extends StoreParams {
+export interface MatchThreadParams extends StoreParams, MatchInForce {
   databaseUrl: string;
   tokens: [partition: number, token: Token][];
-  snapshot: Snapshot;
+  /** Of the lane of one destination, from the memory of the store. */
   alertBounds: Bounds;
-  auditUnmatched: AuditPolicy;
 }
-
-export type ToMatchThread = { type: 'snapshot'; snapshot: Snapshot };
-export type FromMatchThread = { type: 'applied'; applied: AppliedSnapshot };
 
 const DATABASE_CONNECTIONS_MAX = 3;
 const STOP_MS = 8_000;
@@ -37,6 +35,7 @@ const MAILBOX_MESSAGES_MAX = 64;
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as MatchThreadParams;
+  let { settings } = params;
   const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`);
   const database = openConnection({
     url: params.databaseUrl,
@@ -44,23 +43,29 @@ export const threadMain: ThreadMain = async (host) => {
     applicationName: `mutt-${host.slotId}`,
   });
   const { counters, vitals } = host;
+  const tap = new EventTap({ clock: systemClock, report: (tapped) => host.post(tapped) });
   const handler = new MatchHandler(
     {
       audit: new PostgresAuditStore(database),
       quarantine: new PostgresQuarantineStore(database),
-      auditUnmatched: params.auditUnmatched,
-      alertBounds: () => params.alertBounds,
+      auditUnmatched: () => settings['audit.unmatched.policy'],
+      alertBounds: () => ({
+        ...params.alertBounds,
+        entriesMax: Math.min(params.alertBounds.entriesMax, settings['mailbox.alert.alertsMax']),
+      }),
       count: (what, n) => counters.add(MATCH_COUNTERS.at[what], n),
       onDecided: () => {
         vitals.doing = '';
       },
+      tap,
     },
     params.snapshot,
   );
   const onApplied = (applied: AppliedSnapshot): void => {
     counters.set(MATCH_COUNTERS.at.rules, applied.rules);
     counters.set(MATCH_COUNTERS.at.snapshotVersion, applied.version);
-    host.post({ type: 'applied', applied } satisfies FromMatchThread);
+    const { version, refused } = applied;
+    host.post({ type: 'applied', version, refused } satisfies Applied);
   };
   // What killed the last thread is charged once, not again with every restart of the actor in this one.
   let suspect = suspectOf(host.previousExit);
@@ -68,8 +73,11 @@ export const threadMain: ThreadMain = async (host) => {
   const match = localChild(
     host.system,
     'match',
-    consumerActor<ToMatchThread>({
-      onMessage: ({ snapshot }) => onApplied(handler.apply(snapshot)),
+    consumerActor<ToWorker<MatchInForce>>({
+      onMessage: (change) => {
+        ({ settings } = change);
+        onApplied(handler.apply(change.snapshot));
+      },
       openConsumer: () => {
         const consumer = createConsumer({
           store,
@@ -80,6 +88,7 @@ export const threadMain: ThreadMain = async (host) => {
             vitals.doing = mark === undefined ? '' : formatMark(mark);
           },
           mayAct: () => vitals.get('leaseUntilMs') > processMs(),
+          batchMessagesMax: () => settings['match.batch.eventsMax'],
         });
         for (const [partition, token] of params.tokens) {
           consumer.assign(partition, token, suspect?.partition === partition ? suspect : undefined);
@@ -92,12 +101,16 @@ export const threadMain: ThreadMain = async (host) => {
   );
   onApplied(handler.applied);
   host.onMessage((message) => {
-    match.ref.tell(message as ToMatchThread);
+    const told = message as ToWorker<MatchInForce> | Taps;
+    // Not through the mailbox: a tap only looks on, and must not wait behind work.
+    if (told.type === 'taps') tap.set(told.taps);
+    else match.ref.tell(told);
   });
 
   return {
     children: [{ id: 'match', start: match.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS }],
     close: async () => {
+      tap.close();
       await Promise.all([database.close(), closeStore()]);
     },
   };

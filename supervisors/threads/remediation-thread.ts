@@ -17,8 +17,9 @@ import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { REMEDIATION_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
+import type { Applied, InForce, ToWorker } from './worker-messages.ts';
 
-export interface RemediationThreadParams extends StoreParams {
+export interface RemediationThreadParams extends StoreParams, InForce {
   databaseUrl: string;
   tokens: [partition: number, token: Token][];
 }
@@ -56,6 +57,11 @@ export const threadMain: ThreadMain = async (host) => {
       },
     }),
   );
+  // No setting changes what it does; it says all the same that it has heard.
+  const hasApplied = ({ version }: InForce): void =>
+    host.post({ type: 'applied', version } satisfies Applied);
+  host.onMessage((message) => hasApplied(message as ToWorker));
+  hasApplied(params);
   return {
     children: [
       { id: 'remediation', start: remediation.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS },

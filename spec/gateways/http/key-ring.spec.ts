@@ -1,7 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { KEY_BYTES_MAX, KeyRing, KEYS_REMEMBERED_MAX, keyDigest } from '../../../gateways/http/key-ring.ts';
+import {
+  KEY_BYTES_MAX,
+  KeyRing,
+  KEYS_REMEMBERED_MAX,
+  keyDigest,
+  pepperFingerprint,
+} from '../../../gateways/http/key-ring.ts';
 import type { KeyRecord } from '../../../gateways/http/key-ring.ts';
 import { codeOf } from '../../../runtime/errors.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -10,6 +16,15 @@ const pepper = Buffer.from('a pepper of this installation');
 
 function recordOf(name: string, key: string, expiresAt: number | null = null): KeyRecord {
   return { name, scopes: ['ingest'], hmacSha256: keyDigest(pepper, key), expiresAt };
+}
+
+function thrownBy(work: () => void): unknown {
+  try {
+    work();
+  } catch (thrown) {
+    return thrown;
+  }
+  return undefined;
 }
 
 describe('KeyRing', () => {
@@ -67,6 +82,33 @@ describe('KeyRing', () => {
     expect(ring.check('key-a')).to.equal(undefined);
     clock.advance(5_000);
     expect(ring.verify('key-a').state).to.equal('expired');
+  });
+
+  it('takes the earlier values of a key, each until its own end, under the same name', () => {
+    const clock = new ManualClock();
+    const earlier = [{ hmacSha256: keyDigest(pepper, 'old'), expiresAt: clock.wallMs() + 1_000 }];
+    const ring = new KeyRing([{ ...recordOf('a', 'new'), earlier }], { pepper, clock, graceMs: 5_000 });
+    expect([ring.check('new')?.name, ring.check('old')?.name]).to.deep.equal(['a', 'a']);
+    clock.advance(1_000);
+    expect([ring.verify('new').state, ring.verify('old').state]).to.deep.equal(['valid', 'grace']);
+    clock.advance(5_000);
+    expect([ring.verify('new').state, ring.verify('old').state]).to.deep.equal(['valid', 'expired']);
+    expect(
+      codeOf(
+        thrownBy(() =>
+          ring.replace([{ ...recordOf('a', 'x'), earlier: [{ hmacSha256: 'z', expiresAt: null }] }]),
+        ),
+      ),
+    ).to.equal('E_KEY_RECORD_INVALID');
+    expect(ring.verify('new').state).to.equal('valid');
+  });
+
+  it('names a pepper without telling it', () => {
+    const name = pepperFingerprint(pepper);
+    expect(name)
+      .to.match(/^[0-9a-f]{16}$/)
+      .and.equal(pepperFingerprint(Buffer.from(pepper)));
+    expect(name).to.not.equal(pepperFingerprint(Buffer.from('another pepper')));
   });
 
   it('forgets remembered keys when the records are replaced', () => {

@@ -1,6 +1,7 @@
 /**
  * The gateway process as the supervisor runs it: a real process with real stores, started, used and stopped.
  */
+import { effectiveSettings } from '../../../actors/settings.ts';
 import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +39,8 @@ describe('the gateway process', function () {
       databaseUrl: database.url,
       host: '127.0.0.1',
       port,
-      threads: 1,
+      version: 1,
+      settings: effectiveSettings({}, {}),
       partitions: 2,
       bounds: WIDE,
       safety: { boundsBytes: 1 },

@@ -57,7 +57,9 @@ describe('IngestThreads', () => {
     clock = new FakeClock();
     a = new HandThread('a');
     b = new HandThread('b');
-    threads = new IngestThreads([a, b], clock);
+    threads = new IngestThreads(clock);
+    threads.add(a);
+    threads.add(b);
     heard = [];
     threads.onVerdicts((verdicts) =>
       heard.push(...verdicts.map((v): [number, string] => [v.request, v.status])),
@@ -178,6 +180,70 @@ describe('IngestThreads', () => {
     });
   });
 
+  describe('when a thread leaves', () => {
+    const isSettled = async (leaving: Promise<void>): Promise<boolean> => {
+      const pending = Symbol('pending');
+      return (await Promise.race([leaving, Promise.resolve(pending)])) !== pending;
+    };
+
+    it('gives it nothing new, and waits for what it has', async () => {
+      up(a);
+      up(b);
+      threads.submit(batchOf(1, 2));
+      const leaving = threads.leave('a');
+      threads.submit(batchOf(10, 1));
+      threads.submit(batchOf(20, 1));
+      expect([a.inbox.length, b.inbox.length]).to.deep.equal([1, 2]);
+      const { batchId } = first(a);
+      threads.receive({ type: 'verdicts', batchId, verdicts: [verdict(1)] });
+      expect(await isSettled(leaving)).to.equal(false);
+      threads.receive({ type: 'verdicts', batchId, verdicts: [verdict(2)] });
+      await leaving;
+      threads.remove('a');
+      threads.submit(batchOf(30, 1));
+      expect(a.inbox).to.have.length(1);
+      expect(heard.map(([request]) => request)).to.deep.equal([1, 2]);
+    });
+
+    it('has nothing to wait for when it is idle or not there', async () => {
+      up(a);
+      await threads.leave('a');
+      await threads.leave('b');
+    });
+
+    it('gives what it had to another when it dies instead', async () => {
+      up(a);
+      up(b);
+      threads.submit(batchOf(1, 1));
+      const leaving = threads.leave('a');
+      down(a);
+      await leaving;
+      expect(b.inbox).to.have.length(1);
+    });
+
+    it('gives nothing to one that was started again meanwhile', () => {
+      up(a);
+      threads.submit(batchOf(1, 1));
+      void threads.leave('a');
+      down(a);
+      up(a);
+      expect(a.inbox).to.have.length(0);
+      up(b);
+      expect(b.inbox).to.have.length(1);
+    });
+
+    it('takes part again when it is added again', () => {
+      up(a);
+      void threads.leave('a');
+      threads.remove('a');
+      down(a);
+      threads.add(a);
+      up(a);
+      threads.submit(batchOf(1, 1));
+      expect(a.inbox).to.have.length(1);
+    });
+  });
+
   describe('without a thread', () => {
     it('keeps batches for the next one', () => {
       threads.submit(batchOf(1, 1));
@@ -240,7 +306,8 @@ describe('IngestThreads', () => {
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const time = new FakeClock();
         const pool = ['a', 'b', 'c'].map((id) => new HandThread(id));
-        const port = new IngestThreads(pool, time);
+        const port = new IngestThreads(time);
+        pool.forEach((thread) => port.add(thread));
         const verdicts = new Map<number, number>();
         port.onVerdicts((all) =>
           all.forEach(({ request }) => verdicts.set(request, (verdicts.get(request) ?? 0) + 1)),

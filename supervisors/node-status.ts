@@ -1,0 +1,108 @@
+/**
+ * What a node says of itself when the admin process asks: whether it is ready, what runs, what is in effect. Reads only.
+ */
+import { SETTINGS, effectiveSettings, settingSource } from '../actors/settings.ts';
+import type { Settings, SettingValue } from '../actors/settings.ts';
+import type { CounterCollector } from '../runtime/shared/counters.ts';
+import type { Supervisor } from '../runtime/supervision/supervisor.ts';
+import type { CallHandlers } from './calls.ts';
+import type { LeasedRole } from './ground.ts';
+import { LEASED_ROLES } from './ground.ts';
+import type { NodeWorkers, WorkerVersion } from './node-workers.ts';
+import type { PoolView } from './pools/pool-size.ts';
+import { portUrl } from './static-config.ts';
+import type { StaticConfig } from './static-config.ts';
+import { treeDocument } from './tree-document.ts';
+
+export interface NodeStatusOptions {
+  config: StaticConfig;
+  version: string;
+  tree: Supervisor;
+  workers: NodeWorkers;
+  collector: CounterCollector;
+  startedAtMs: number;
+  nowMs: () => number;
+  /** Why not, as far as only the node knows; empty when nothing is in the way. */
+  reasonsNotReady: () => string[];
+}
+
+/** What is in effect on this node, and who runs it. */
+export interface EffectiveSettings {
+  /** Of the snapshot; 0 before there is one. */
+  version: number;
+  settings: Settings;
+  /** What holds on this node when nothing is set. */
+  defaults: Settings;
+  sources: Record<string, 'default' | 'environment' | 'set'>;
+  workers: WorkerVersion[];
+  pools: PoolView[];
+}
+
+export interface PartitionOwner {
+  role: LeasedRole;
+  partition: number;
+  worker: string;
+}
+
+/** What the admin process may ask of it. */
+export function nodeStatus(options: NodeStatusOptions): CallHandlers {
+  const { tree, collector, workers } = options;
+  return {
+    readiness: () => readiness(options),
+    status: () => status(options),
+    tree: () => treeDocument(tree),
+    samples: () => collector.collect(),
+    effective: () => effective(options),
+    partitions: () => owners(workers),
+  };
+}
+
+function readiness({ tree, workers, reasonsNotReady }: NodeStatusOptions): {
+  ready: boolean;
+  reasons: string[];
+} {
+  const reasons = reasonsNotReady();
+  if (!workers.gateways.slots.some(({ pid }) => pid !== undefined)) reasons.push('no gateway is running');
+  const gateways = treeDocument(tree).children?.find(({ id }) => id === 'gateways')?.children ?? [];
+  if (!gateways.some(({ status }) => status === 'running')) reasons.push('no gateway takes events');
+  return { ready: reasons.length === 0, reasons };
+}
+
+function status(options: NodeStatusOptions): Record<string, unknown> {
+  const { config, version, workers, tree, startedAtMs, nowMs } = options;
+  return {
+    ...readiness(options),
+    version,
+    pid: process.pid,
+    uptime_seconds: Math.round((nowMs() - startedAtMs) / 1_000),
+    addresses: {
+      ingest: portUrl(config, 'ingest'),
+      health: portUrl(config, 'health'),
+      admin: portUrl(config, 'admin'),
+    },
+    snapshot: { version: workers.snapshot?.version ?? 0, applied: workers.applied },
+    pools: workers.sizes,
+    destinations: workers.unwell,
+    actors: treeDocument(tree),
+  };
+}
+
+function effective({ config, workers }: NodeStatusOptions): EffectiveSettings {
+  const set: Record<string, SettingValue> = workers.snapshot?.settings ?? {};
+  return {
+    version: workers.snapshot?.version ?? 0,
+    settings: effectiveSettings(set, config.settings),
+    defaults: effectiveSettings({}, config.settings),
+    sources: Object.fromEntries(SETTINGS.map(({ key }) => [key, settingSource(key, set, config.settings)])),
+    workers: workers.applied,
+    pools: workers.sizes,
+  };
+}
+
+function owners(workers: NodeWorkers): PartitionOwner[] {
+  return LEASED_ROLES.flatMap((role) =>
+    workers.pools[role].shares.flatMap(({ worker, partitions }) =>
+      partitions.map((partition) => ({ role, partition, worker })),
+    ),
+  );
+}

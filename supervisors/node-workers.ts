@@ -1,0 +1,466 @@
+/**
+ * The workers of a node: which pools of threads and processes there are, what each worker is started with, and what it
+ * is told when the configuration changes.
+ *
+ * What holds is the last snapshot with this node's own defaults and keys. Every worker starts with it, gets each later
+ * one as a message, and answers with the version it runs; one that answers with another than the present one (it was
+ * just starting) is told again. Invariant: a worker never runs with parts of two versions.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LaneReport } from '../actors/forward/lane-watch.ts';
+import type { Tapped } from '../actors/match/messages.ts';
+import type { Snapshot } from '../actors/ports.ts';
+import { effectiveSettings } from '../actors/settings.ts';
+import type { Settings } from '../actors/settings.ts';
+import { pepperFingerprint } from '../gateways/http/key-ring.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { CodedError } from '../runtime/errors.ts';
+import type { StartChild } from '../runtime/placement.ts';
+import { ProcessSlot } from '../runtime/process/process-slot.ts';
+import type { CounterCollector, CounterLayout } from '../runtime/shared/counters.ts';
+import type { ChildSpec } from '../runtime/supervision/child-spec.ts';
+import type { TreeEvent } from '../runtime/supervision/tree-event.ts';
+import type { Log } from '../runtime/telemetry/log.ts';
+import { ThreadPool } from '../runtime/thread/thread-pool.ts';
+import { ThreadSlot } from '../runtime/thread/thread-slot.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
+import type { AdminParams } from './admin/admin-process.ts';
+import type { FromGateway, GatewayParams, ToGateway } from './gateway/gateway-process.ts';
+import type { Ground, LeasedRole } from './ground.ts';
+import { LEASED_ROLES } from './ground.ts';
+import { keysInForce } from './key-records.ts';
+import { markedEnvironment } from './leftovers.ts';
+import type { NodeKeys } from './node-keys.ts';
+import { GatewayPool } from './pools/gateway-pool.ts';
+import { LiveGroup } from './pools/live-group.ts';
+import { PartitionPool } from './pools/partition-pool.ts';
+import { PoolSize } from './pools/pool-size.ts';
+import type { PoolView } from './pools/pool-size.ts';
+import { THREAD_INTENSITY } from './restart-policy.ts';
+import type { StaticConfig } from './static-config.ts';
+import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './threads/counters.ts';
+import type { ForwardThreadParams, FromForwardThread } from './threads/forward-thread.ts';
+import type { MatchThreadParams } from './threads/match-thread.ts';
+import type { RemediationThreadParams } from './threads/remediation-thread.ts';
+import { LaneReports, threadLog } from './thread-reports.ts';
+import type { StoreParams } from './threads/store.ts';
+import type { AdminInForce, Applied, ForwardInForce, GatewayInForce } from './threads/worker-messages.ts';
+
+export interface NodeWorkersOptions {
+  config: StaticConfig;
+  dataDir: string;
+  keys: NodeKeys;
+  log: Log;
+  collector: CounterCollector;
+  acknowledgements: Acknowledgements;
+  /** Where the stores are; known once they run. */
+  storeUrls: () => { redisUrl: string; databaseUrl: string };
+  child: (id: string, start: StartChild) => ChildSpec;
+  /** A worker is no more: what is kept of it by name can go. */
+  onLeft: (id: string) => void;
+  onTreeEvent: (event: TreeEvent) => void;
+  onAdminMessage: (payload: unknown) => void;
+}
+
+export interface WorkerVersion {
+  worker: string;
+  version: number;
+}
+
+interface InForce extends AdminInForce {
+  /** Names of keys that another pepper made. */
+  foreignKeys: string[];
+}
+
+const THREAD_HEAP_MB_MAX = 512;
+/** More than every pool at its largest has at once. */
+const THREADS_MAX = 256;
+const START_TIMEOUT_MS = 30_000;
+const REMEDIATION_THREADS = 1;
+
+export class NodeWorkers {
+  /** In the order of their start. */
+  readonly groups: readonly LiveGroup[];
+  readonly admin: ProcessSlot;
+  readonly pools: Readonly<Record<LeasedRole, PartitionPool>>;
+  readonly gateways: GatewayPool;
+  readonly #options: NodeWorkersOptions;
+  readonly #threads = new ThreadPool({
+    spareThreads: 1,
+    threadsMax: THREADS_MAX,
+    heapMbMax: THREAD_HEAP_MB_MAX,
+  });
+  readonly #sizes: Readonly<Record<'match' | 'forward' | 'gateway', PoolSize>>;
+  readonly #applied = new Map<string, number>();
+  readonly #refused = new Map<string, string>();
+  readonly #lanes = new LaneReports();
+  readonly #warnedKeys = new Set<string>();
+  #ground: Ground | undefined;
+  #inForce: InForce | undefined;
+
+  constructor(options: NodeWorkersOptions) {
+    this.#options = options;
+    const { log } = options;
+    this.admin = this.#processSlot('admin', './admin/admin-process.ts', {
+      params: () => this.#adminParams(),
+      onMessage: (payload) => this.#fromAdmin(payload),
+    });
+    const remediation = this.#partitionPool('remediation', REMEDIATION_COUNTERS.layout, () =>
+      this.#remediationParams(),
+    );
+    const forward = this.#partitionPool('forward', FORWARD_COUNTERS.layout, () => this.#forwardParams());
+    const match = this.#partitionPool('match', MATCH_COUNTERS.layout, () => this.#matchParams());
+    const gateways = this.#group('gateways');
+    this.pools = { match: match.pool, forward: forward.pool, remediation: remediation.pool };
+    this.gateways = new GatewayPool({
+      group: gateways,
+      openSlot: (id) => this.#gatewaySlot(id),
+      closeSlot: ({ id }) => this.#gatewayLeft(id),
+      child: options.child,
+    });
+    this.groups = [remediation.group, forward.group, match.group, gateways];
+    this.#sizes = {
+      match: new PoolSize('match', this.pools.match, systemClock, log),
+      forward: new PoolSize('forward', this.pools.forward, systemClock, log),
+      gateway: new PoolSize('gateway', this.gateways, systemClock, log),
+    };
+  }
+
+  /** The stores are there: from now on the pools have their sizes and the workers can start. */
+  async open(ground: Ground): Promise<void> {
+    this.#ground = ground;
+    const snapshot = ground.snapshots.current;
+    if (snapshot === undefined) throw noRuleSet();
+    const { settings } = this.#put(snapshot);
+    const sizes = {
+      match: settings['pool.match.size'],
+      forward: settings['pool.forward.size'],
+      remediation: REMEDIATION_THREADS,
+    };
+    for (const role of LEASED_ROLES) {
+      const { size } = this.pools[role];
+      await this.pools[role].open(ground.leases[role], size === 0 ? sizes[role] : size);
+    }
+    if (this.gateways.size === 0) await this.gateways.open(settings['pool.gateway.size']);
+  }
+
+  /** Another snapshot holds from now on: told to every worker, and the pools are brought to their sizes. */
+  apply(snapshot: Snapshot): void {
+    const { settings } = this.#put(snapshot);
+    this.#options.log.level = settings['log.level'];
+    for (const worker of this.#workers) this.#tell(worker);
+    this.#sizes.match.aimAt(settings['pool.match.size']);
+    this.#sizes.forward.aimAt(settings['pool.forward.size']);
+    this.#sizes.gateway.aimAt(settings['pool.gateway.size']);
+  }
+
+  /** In effect on this node; undefined before the stores are there. */
+  get settings(): Settings | undefined {
+    return this.#inForce?.settings;
+  }
+
+  /** What was set for all nodes; undefined before the stores are there. */
+  get snapshot(): Snapshot | undefined {
+    return this.#inForce?.snapshot;
+  }
+
+  get applied(): WorkerVersion[] {
+    return [...this.#applied].map(([worker, version]) => ({ worker, version }));
+  }
+
+  /** Destinations that are not well. */
+  get unwell(): LaneReport[] {
+    return this.#lanes.destinations;
+  }
+
+  get sizes(): PoolView[] {
+    return Object.values(this.#sizes).map(({ view }) => view);
+  }
+
+  /** No pool changes its size any more. Settles when none is about to. */
+  async stopResizing(): Promise<void> {
+    await Promise.all(Object.values(this.#sizes).map((size) => size.stop()));
+  }
+
+  /** After everything has stopped. */
+  close(): Promise<void> {
+    return this.#threads.close();
+  }
+
+  // What holds
+
+  #put(snapshot: Snapshot): InForce {
+    const { config, keys, log } = this.#options;
+    const fingerprint = pepperFingerprint(Buffer.from(keys.pepper, 'hex'));
+    const { records, foreign } = keysInForce(keys.records, snapshot.keys, fingerprint);
+    for (const name of foreign) {
+      if (this.#warnedKeys.has(name)) continue;
+      this.#warnedKeys.add(name);
+      log.warn(
+        { name },
+        'this key was made on a node with another pepper and is not taken here; copy keys/pepper from there and restart',
+      );
+    }
+    this.#inForce = {
+      version: snapshot.version,
+      settings: effectiveSettings(snapshot.settings, config.settings),
+      snapshot,
+      keys: records,
+      foreignKeys: foreign,
+    };
+    return this.#inForce;
+  }
+
+  #requireInForce(): InForce {
+    if (this.#inForce === undefined) throw noRuleSet();
+    return this.#inForce;
+  }
+
+  #requireGround(): Ground {
+    if (this.#ground !== undefined) return this.#ground;
+    throw new CodedError('E_GROUND_MISSING', 'the stores are not ready yet', { kind: 'transient' });
+  }
+
+  #forwardInForce(): ForwardInForce {
+    const { version, settings, snapshot } = this.#requireInForce();
+    const sharers = Math.max(1, this.pools.forward.atWork);
+    return { version, settings, destinations: snapshot.destinations, sharers };
+  }
+
+  #gatewayInForce(): GatewayInForce {
+    const { version, settings, keys } = this.#requireInForce();
+    return { version, settings, keys };
+  }
+
+  get #workers(): string[] {
+    const slots = [...LEASED_ROLES.flatMap((role) => this.pools[role].slots), ...this.gateways.slots];
+    return [...slots.map(({ id }) => id), this.admin.id];
+  }
+
+  #tell(worker: string): void {
+    if (this.#inForce === undefined) return;
+    const { version, settings, snapshot, keys } = this.#inForce;
+    const [role] = worker.split('-', 1);
+    if (role === 'admin') this.admin.post({ type: 'snapshot', version, settings, snapshot, keys });
+    else if (role === 'gateway') this.#postToGateway(worker, { type: 'snapshot', ...this.#gatewayInForce() });
+    else {
+      const content = { match: { version, settings, snapshot }, forward: this.#forwardInForce() };
+      const slot = this.pools[role as LeasedRole].slots.find(({ id }) => id === worker);
+      slot?.post({ type: 'snapshot', ...(content[role as 'match'] ?? { version, settings }) });
+    }
+  }
+
+  #postToGateway(id: string, message: ToGateway): void {
+    this.gateways.slots.find((slot) => slot.id === id)?.post(message);
+  }
+
+  // What comes back
+
+  #hasApplied(worker: string, { version, refused = [] }: Omit<Applied, 'type'>): void {
+    this.#applied.set(worker, version);
+    const names = JSON.stringify(refused);
+    if (names !== (this.#refused.get(worker) ?? '[]')) {
+      this.#refused.set(worker, names);
+      for (const rule of refused)
+        this.#options.log.error({ id: worker, refused: rule }, 'a rule was left out');
+    }
+    // It was starting while a change was told.
+    if (version !== this.#inForce?.version) this.#tell(worker.replace(/-ingest-\d+$/, ''));
+  }
+
+  #fromGateway(message: FromGateway): void {
+    const { acknowledgements } = this.#options;
+    if (message.type === 'applied') this.#hasApplied(message.worker, message);
+    else if (message.type === 'left') this.#applied.delete(message.worker);
+    else if (message.type === 'witnessed') acknowledgements.note(message.highest);
+    else acknowledgements.lost(message.ranges);
+  }
+
+  /** What is tapped goes to the admin process, which has the clients; without one it is of no use. */
+  #fromThread(id: string, message: Applied | Tapped | FromForwardThread): void {
+    if (message.type === 'tapped') this.admin.post(message);
+    else if (message.type === 'lanes') this.#lanes.put(id, message.lanes);
+    else this.#hasApplied(id, message);
+  }
+
+  #fromAdmin(payload: unknown): void {
+    const message = payload as { type?: unknown };
+    if (message.type === 'applied') this.#hasApplied(this.admin.id, payload as Applied);
+    else if (message.type === 'taps') for (const slot of this.pools.match.slots) slot.post(payload);
+    else this.#options.onAdminMessage(payload);
+  }
+
+  #left(id: string): void {
+    for (const worker of this.#applied.keys()) {
+      if (worker === id || worker.startsWith(`${id}-`)) this.#applied.delete(worker);
+    }
+    this.#refused.delete(id);
+    this.#lanes.delete(id);
+    this.#options.onLeft(id);
+  }
+
+  /** What it knew of acknowledgements must not go with it: a loss would then be noticed too small. */
+  #gatewayLeft(id: string): void {
+    this.#left(id);
+    const { highest } = this.#options.acknowledgements;
+    for (const slot of this.gateways.slots) this.#postToGateway(slot.id, { type: 'witnessed', highest });
+  }
+
+  // What they are started with
+
+  get #storeParams(): StoreParams & { databaseUrl: string } {
+    return { ...this.#options.storeUrls(), keyPrefix: this.#options.config.keyPrefix };
+  }
+
+  #matchParams(): Omit<MatchThreadParams, 'tokens'> {
+    const { version, settings, snapshot } = this.#requireInForce();
+    return {
+      ...this.#storeParams,
+      version,
+      settings,
+      snapshot,
+      alertBounds: this.#requireGround().bounds.alert,
+    };
+  }
+
+  #forwardParams(): Omit<ForwardThreadParams, 'tokens'> {
+    const { leaseTtlMs } = this.#options.config;
+    const { bounds } = this.#requireGround();
+    return { ...this.#storeParams, ...this.#forwardInForce(), leaseTtlMs, bounds };
+  }
+
+  #remediationParams(): Omit<RemediationThreadParams, 'tokens'> {
+    const { version, settings } = this.#requireInForce();
+    return { ...this.#storeParams, version, settings };
+  }
+
+  #gatewayParams(id: string): GatewayParams {
+    const { config, dataDir, keys, acknowledgements } = this.#options;
+    mkdirSync(join(dataDir, 'witness'), { recursive: true, mode: 0o700 });
+    return {
+      ...this.#storeParams,
+      ...this.#gatewayInForce(),
+      host: config.ingestHost,
+      port: config.ingestPort,
+      partitions: config.partitions,
+      bounds: this.#requireGround().bounds.ingest,
+      safety: this.#requireGround().safety,
+      pepper: keys.pepper,
+      witnessFile: join(dataDir, 'witness', `${id}.json`),
+      witnessed: acknowledgements.highest,
+      hangAfterMs: config.hangAfterMs,
+      log: this.#logOptions(),
+    };
+  }
+
+  #adminParams(): AdminParams {
+    const { config, keys } = this.#options;
+    const { version, settings, snapshot, keys: records } = this.#requireInForce();
+    return {
+      ...this.#storeParams,
+      version,
+      settings,
+      snapshot,
+      keys: records,
+      partitions: config.partitions,
+      pepper: keys.pepper,
+      addresses: config,
+      log: this.#logOptions(),
+    };
+  }
+
+  #logOptions(): { level: string; file: string | undefined } {
+    const { config, dataDir } = this.#options;
+    return {
+      level: this.#requireInForce().settings['log.level'],
+      file: config.logTo === 'stdout' ? undefined : join(dataDir, 'log', 'mutt.log'),
+    };
+  }
+
+  // Where they run
+
+  #group(id: string): LiveGroup {
+    return new LiveGroup(
+      { id, strategy: 'oneForOne', intensity: THREAD_INTENSITY },
+      { onEvent: this.#options.onTreeEvent, parentPath: 'node' },
+    );
+  }
+
+  #partitionPool(
+    role: LeasedRole,
+    layout: CounterLayout,
+    params: () => object,
+  ): { group: LiveGroup; pool: PartitionPool } {
+    const { config, collector, child } = this.#options;
+    const group = this.#group(role);
+    const pool: PartitionPool = new PartitionPool({
+      role,
+      partitions: config.partitions,
+      group,
+      // The tokens first: what holds is read when they are there.
+      openSlot: (id) =>
+        this.#threadSlot(id, role, layout, async () => ({ tokens: await pool.tokensFor(id), ...params() })),
+      closeSlot: (slot) => {
+        collector.retire(slot.id);
+        this.#left(slot.id);
+      },
+      child,
+      onDealt: () => {
+        if (role === 'forward') for (const { id } of this.pools.forward.slots) this.#tell(id);
+      },
+    });
+    return { group, pool };
+  }
+
+  #threadSlot(
+    id: string,
+    role: LeasedRole,
+    counterLayout: CounterLayout,
+    params: () => Promise<unknown>,
+  ): ThreadSlot {
+    const slot: ThreadSlot = new ThreadSlot({
+      id,
+      pool: this.#threads,
+      moduleUrl: new URL(`./threads/${role}-thread.ts`, import.meta.url).href,
+      params,
+      counterLayout,
+      hangAfterMs: this.#options.config.hangAfterMs,
+      startTimeoutMs: START_TIMEOUT_MS,
+      onMessage: (payload) => this.#fromThread(id, payload as Applied | Tapped | FromForwardThread),
+      onLog: threadLog(this.#options.log, id),
+    });
+    this.#options.collector.attachBlock(id, slot.counters);
+    return slot;
+  }
+
+  #gatewaySlot(id: string): ProcessSlot {
+    return this.#processSlot(id, './gateway/gateway-process.ts', {
+      params: () => this.#gatewayParams(id),
+      onMessage: (payload) => this.#fromGateway(payload as FromGateway),
+    });
+  }
+
+  #processSlot(
+    id: string,
+    entry: string,
+    how: { params: () => unknown; onMessage: (payload: unknown) => void },
+  ): ProcessSlot {
+    const { config, dataDir, collector, log } = this.#options;
+    return new ProcessSlot({
+      id,
+      entry: fileURLToPath(new URL(entry, import.meta.url)),
+      env: markedEnvironment(dataDir),
+      collector,
+      hangAfterMs: config.gatewayHangAfterMs,
+      startTimeoutMs: START_TIMEOUT_MS,
+      onStderr: (text) => log.warn({ id, text }, 'stderr'),
+      ...how,
+    });
+  }
+}
+
+function noRuleSet(): CodedError {
+  return new CodedError('E_NO_RULE_SET', 'no rule set has been loaded yet', { kind: 'transient' });
+}
