@@ -2,100 +2,105 @@
  * The admin gateway: the API for operators and their tools, metrics, and the health port. Its own process, so that it
  * answers whatever the ingest gateways are busy with.
  *
- * Invariants: nothing but health and metrics on loopback is answered without a key of the right scope; every failure
- * is a problem document (RFC 9457) with a stable code; an unforeseen one shows an opaque id and nothing else.
+ * Invariants: nothing but what is open on loopback is answered without a key of the right scope; every failure is a
+ * problem document (RFC 9457) with a stable code; an unforeseen one shows an opaque id and nothing else.
  */
 import type { Clock } from '../../runtime/clock.ts';
-import { CodedError, codeOf, kindOf, messageOf } from '../../runtime/errors.ts';
+import { codeOf, messageOf } from '../../runtime/errors.ts';
 import { correlationIdOf } from '../http/correlation-id.ts';
 import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
-import { FailureBrake } from '../http/failure-brake.ts';
-import type { KeyCheck, KeyScope } from '../http/key-ring.ts';
+import type { KeyCheck } from '../http/key-ring.ts';
 import type { GatewayLog } from '../http/log.ts';
 import { readPresentedKey } from '../http/presented-key.ts';
 import { writeProblem } from '../http/problem.ts';
 import type { Problem } from '../http/problem.ts';
+import type { RateLimits } from '../http/rate-limiter.ts';
 import { readBody } from '../http/read-body.ts';
-import { JSON_HEADERS } from '../http/security-headers.ts';
+import { JSON_HEADERS, TEXT_HEADERS } from '../http/security-headers.ts';
 import { HttpServer } from '../http/server.ts';
 import type { AdminPort } from './admin-port.ts';
-import { adminRoutes } from './admin-routes.ts';
-import type { Route } from './admin-routes.ts';
+import { Admission } from './admission.ts';
+import type { Admitted, HeaderPair } from './admission.ts';
+import type { AnyEndpoint, Method, Reply } from './endpoint.ts';
+import { adminEndpoints } from './endpoints.ts';
+import { writeHealthRoutes } from './health-routes.ts';
+import { ifMatchRequired, isFresh } from './preconditions.ts';
+import { membersOf, notFound, problem, problemOf, unforeseen } from './problems.ts';
+import { callReader } from './read-call.ts';
+import type { ReadCall, Received } from './read-call.ts';
 import { RecentAlertRing } from './recent-alerts.ts';
+import { allowOf, Router } from './router.ts';
+import type { StreamPort } from './stream/stream-port.ts';
+import { StreamServer } from './stream/stream-server.ts';
+import { v1Endpoints } from './v1/v1-endpoints.ts';
 
 export interface AdminServerOptions {
   port: AdminPort;
   keys: KeyCheck;
   clock: Clock;
   log: GatewayLog;
+  /** Per key. */
+  rate: RateLimits;
+  /** What the live stream shows; without it there is none. */
+  stream?: StreamPort;
 }
 
 const CONNECTIONS_MAX = 1_024;
-const BODY_BYTES_MAX = 4 * 1024 * 1024;
+export const ADMIN_BODY_BYTES_MAX = 4 * 1024 * 1024;
 const BODY_TIMEOUT_MS = 15_000;
-const TEXT_HEADERS = 'text/plain; version=0.0.4; charset=utf-8\r\nX-Content-Type-Options: nosniff';
 
 /** After these the rest of a body may still be on its way. */
 const BODY_GIVEN_UP: ReadonlySet<string> = new Set(['E_BODY_TOO_LARGE', 'E_BODY_SLOW']);
 
-/** What the ordinary failures of handlers become. Everything else is a 500. */
-const STATUS_OF_CODE: Readonly<Record<string, string>> = {
-  E_BODY_TOO_LARGE: '413 Payload Too Large',
-  E_BODY_SLOW: '408 Request Timeout',
-  E_BODY_INVALID: '400 Bad Request',
-  E_JSON_MALFORMED: '400 Bad Request',
-  E_FIELD_INVALID: '400 Bad Request',
-  E_RULE_INVALID: '400 Bad Request',
-  E_DESTINATION_INVALID: '400 Bad Request',
-  E_ROW_INVALID: '400 Bad Request',
-  E_VERSION_CONFLICT: '409 Conflict',
-  E_CONFIG_INVALID: '400 Bad Request',
-  E_ACTOR_UNKNOWN: '404 Not Found',
+const STATUS_LINE: Readonly<Record<number, string>> = {
+  200: '200 OK',
+  201: '201 Created',
+  202: '202 Accepted',
+  204: '204 No Content',
+  304: '304 Not Modified',
 };
+
+/** One request, of which nothing is read from the native objects any more. */
+interface Exchange {
+  response: HttpResponse;
+  endpoint: AnyEndpoint;
+  correlationId: string;
+  headers: readonly HeaderPair[];
+  isHead: boolean;
+  isGone: boolean;
+}
 
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #admin: HttpServer;
   readonly #health: HttpServer;
-  readonly #brake: FailureBrake;
+  readonly #admission: Admission;
+  readonly #stream: StreamServer | undefined;
+  readonly #router: Router;
+  readonly #readers: ReadonlyMap<AnyEndpoint, ReadCall>;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
-    this.#brake = new FailureBrake({ clock: options.clock });
-    this.#admin = this.#server();
-    const routes = adminRoutes(options.port, new RecentAlertRing(options.clock));
-    const methodsOf = new Map<string, string[]>();
-    for (const route of routes) {
-      const methods = route.method === 'get' ? (['get', 'head'] as const) : [route.method];
-      for (const method of methods) {
-        this.#admin.route(method, route.path, (response, request) => this.#serve(route, response, request));
-        methodsOf.set(route.path, [...(methodsOf.get(route.path) ?? []), method.toUpperCase()]);
-      }
-    }
-    for (const [path, methods] of methodsOf) this.#admin.route('any', path, methodUnknown(methods));
-    this.#admin.route('any', '/*', routeUnknown);
-
-    this.#health = this.#server();
-    const healthRoutes: [path: string, answer: () => [status: string, body: unknown]][] = [
-      ['/health', () => ['200 OK', { status: 'alive' }]],
-      [
-        '/ready',
-        () => {
-          const readiness = options.port.readiness();
-          return [readiness.ready ? '200 OK' : '503 Service Unavailable', readiness];
-        },
-      ],
+    this.#admission = new Admission(options);
+    const endpoints = [
+      ...adminEndpoints(options.port, new RecentAlertRing(options.clock)),
+      ...v1Endpoints(options.port),
     ];
-    for (const [path, answer] of healthRoutes) {
-      for (const method of ['get', 'head'] as const) {
-        this.#health.route(method, path, (response) => {
-          const [status, body] = answer();
-          writeText(response, status, JSON_HEADERS, method === 'head' ? '' : JSON.stringify(body));
-        });
-      }
-      this.#health.route('any', path, methodUnknown(['GET', 'HEAD']));
+    this.#router = new Router(endpoints);
+    this.#readers = new Map(endpoints.map((endpoint) => [endpoint, callReader(endpoint)]));
+    this.#admin = this.#server();
+    if (options.stream !== undefined) {
+      this.#stream = new StreamServer({ ...options, port: options.stream, admission: this.#admission });
+      this.#stream.attach(this.#admin);
     }
-    this.#health.route('any', '/*', routeUnknown);
+    this.#admin.route('any', '/*', (response, request) => this.#route(response, request));
+    this.#health = this.#server();
+    writeHealthRoutes(this.#health, () => options.port.node.readiness());
+  }
+
+  /** From the next request on. */
+  set rate(limits: RateLimits) {
+    this.#admission.rate = limits;
   }
 
   listen(addresses: { adminHost: string; adminPort: number; healthHost: string; healthPort: number }): void {
@@ -104,6 +109,7 @@ export class AdminServer {
   }
 
   close(): void {
+    this.#stream?.close();
     this.#admin.close();
     this.#health.close();
   }
@@ -117,205 +123,171 @@ export class AdminServer {
     });
   }
 
-  async #serve(route: Route, response: HttpResponse, request: HttpRequest): Promise<void> {
-    const correlationId = correlationIdOf(request.getHeader('x-correlation-id'));
+  #route(response: HttpResponse, request: HttpRequest): Promise<void> | void {
+    const method = request.getMethod();
+    const isHead = method === 'head';
+    const found = this.#router.find(request.getUrl());
+    if (found === undefined) {
+      refuseUnread(response, problem('E_ROUTE_UNKNOWN', 'There is nothing at this path.'), isHead);
+      return;
+    }
+    const endpoint = found.endpoints.get((isHead ? 'get' : method) as Method);
+    const allow = allowOf(found.endpoints);
+    if (endpoint !== undefined) return this.#serve(endpoint, found.parameters, response, request);
+    if (method === 'options') writeAllowed(response, allow);
+    else refuseUnread(response, problem('E_METHOD', `This path takes ${allow}.`), isHead, [['Allow', allow]]);
+  }
+
+  async #serve(
+    endpoint: AnyEndpoint,
+    parameters: Record<string, string>,
+    response: HttpResponse,
+    request: HttpRequest,
+  ): Promise<void> {
+    const sentId = request.getHeader('x-correlation-id') || request.getHeader('x-request-id');
+    const correlationId = correlationIdOf(sentId);
     const presented = readPresentedKey(request);
     const address = response.getRemoteAddress();
     const contentLength = request.getHeader('content-length');
-    const query = new URLSearchParams(request.getQuery() ?? '');
-    const parameters = route.path.includes(':') ? [decodeParameter(request.getParameter(0) ?? '')] : [];
-    const isHead = request.getMethod() === 'head';
-    let isGone = false;
-    const refuse = (problem: Problem, members: Record<string, unknown> = {}): void => {
-      if (isGone) return;
-      // What is left of a body that was given up would be taken for the next request.
-      const closeConnection = BODY_GIVEN_UP.has(problem.code);
-      const options = { correlationId, members, closeConnection, omitBody: isHead };
-      response.cork(() => writeProblem(response, problem, options));
+    const received: Received = {
+      parameters,
+      query: request.getQuery() ?? '',
+      ifMatch: request.getHeader('if-match'),
+      ifNoneMatch: request.getHeader('if-none-match'),
+      body: Buffer.alloc(0),
     };
-
-    let rawBody = Buffer.alloc(0);
+    const isHead = request.getMethod() === 'head';
+    const admitted = this.#admission.admit(endpoint.scope, presented, address);
+    const exchange: Exchange = {
+      response,
+      endpoint,
+      correlationId,
+      headers: [
+        ['X-Request-ID', correlationId],
+        ...('headers' in admitted ? admitted.headers : []),
+        ...(endpoint.replyHeaders ?? []),
+      ],
+      isHead,
+      isGone: false,
+    };
     try {
-      const access = this.#admit(route, presented, address);
       // The whole body is read before anything is answered, so that a refused client hears why; but nobody without a
-      // key fills our memory.
+      // key that may do this fills our memory.
       const reading = readBody(
         response,
         {
-          bytesMax: BODY_BYTES_MAX,
+          bytesMax: ADMIN_BODY_BYTES_MAX,
           timeoutMs: BODY_TIMEOUT_MS,
           clock: this.#options.clock,
           contentLength,
-          isKept: access.keyName !== undefined,
+          isKept: admitted.state === 'admitted',
         },
         () => {
-          isGone = true;
+          exchange.isGone = true;
         },
       );
-      if (route.method !== 'get') rawBody = Buffer.from(await reading);
+      if (endpoint.method !== 'get') received.body = Buffer.from(await reading);
       else reading.catch(() => undefined);
-      if (access.keyName === undefined) {
-        this.#refuseKey(access.problem, response, address, refuse, () => isGone);
+      if (admitted.state !== 'admitted') {
+        this.#turnAway(exchange, admitted, address);
         return;
       }
-      const result = await route.answer({
-        caller: { keyName: access.keyName, correlationId },
-        parameters,
-        query,
-        body: route.scope === 'sink' || rawBody.length === 0 ? undefined : parseJson(rawBody),
-        rawBody,
-      });
-      // Written out before the reply begins: what cannot be would leave half a reply.
-      const [type, text] =
-        result.text === undefined ? [JSON_HEADERS, JSON.stringify(result.body)] : [TEXT_HEADERS, result.text];
-      if (isGone) return;
-      response.cork(() =>
-        writeText(response, result.status ?? '200 OK', type, isHead ? '' : text, correlationId),
-      );
+      const caller = { keyName: admitted.keyName, correlationId };
+      const call = this.#readers.get(endpoint)?.(received, caller);
+      send(exchange, await endpoint.answer(call as never), received.ifNoneMatch);
     } catch (thrown) {
-      const faults = (thrown as { details?: { faults?: unknown } }).details?.faults;
-      const members = faults === undefined ? {} : { errors: faults };
-      if (codeOf(thrown) !== 'E_REQUEST_ABORTED') refuse(this.#problemOf(thrown, correlationId), members);
+      if (codeOf(thrown) === 'E_REQUEST_ABORTED') return;
+      const shown = asAsked(thrown, endpoint, received);
+      refuse(exchange, this.#problem(shown, correlationId), membersOf(shown));
     }
   }
 
-  #admit(
-    route: Route,
-    presented: ReturnType<typeof readPresentedKey>,
+  /** Whoever has no usable key waits for the answer, the longer they guess. */
+  #turnAway(
+    exchange: Exchange,
+    admitted: Exclude<Admitted, { state: 'admitted' }>,
     address: ArrayBuffer,
-  ): { keyName: string } | { keyName?: undefined; problem: Problem } {
-    if (route.scope === 'open' && isLoopback(address)) return { keyName: 'loopback' };
-    if (presented.isAmbiguous)
-      return { problem: refusedKey('E_KEY_UNKNOWN', 'Two different keys were sent: send one.') };
-    const verdict = this.#options.keys.verify(presented.key);
-    if (verdict.state === 'unknown' && presented.key === '') {
-      return { problem: refusedKey('E_KEY_MISSING', 'Send a key in the X-API-KEY header.') };
-    }
-    if (verdict.state === 'unknown')
-      return { problem: refusedKey('E_KEY_UNKNOWN', 'This key is not known.') };
-    if (verdict.state !== 'valid') return { problem: refusedKey('E_KEY_EXPIRED', 'This key has expired.') };
-    const needed = route.scope === 'open' ? 'read' : route.scope;
-    if (holds(verdict.record.scopes, needed)) return { keyName: verdict.record.name };
-    return {
-      problem: {
-        status: '403 Forbidden',
-        code: 'E_SCOPE_MISSING',
-        detail: `This needs a key with the scope ${needed}.`,
-      },
-    };
-  }
-
-  #refuseKey(
-    problem: Problem,
-    response: HttpResponse,
-    address: ArrayBuffer,
-    refuse: (problem: Problem) => void,
-    isGone: () => boolean,
   ): void {
-    const pace = this.#brake.fail(address);
-    if (pace === 'now') refuse(problem);
-    else if (pace === 'never') {
-      if (!isGone()) response.close();
-    } else this.#brake.wait(() => (isGone() ? undefined : refuse(problem)));
+    if (admitted.state === 'limited') {
+      refuse(exchange, admitted.problem);
+      return;
+    }
+    const { brake } = this.#admission;
+    const pace = brake.fail(address);
+    if (pace === 'now') refuse(exchange, admitted.problem);
+    else if (pace === 'later') brake.wait(() => refuse(exchange, admitted.problem));
+    else if (!exchange.isGone) exchange.response.close();
   }
 
-  #problemOf(thrown: unknown, correlationId: string): Problem {
+  #problem(thrown: unknown, correlationId: string): Problem {
+    const foreseen = problemOf(thrown);
+    if (foreseen !== undefined) return foreseen;
     const code = codeOf(thrown);
-    const status = STATUS_OF_CODE[code];
-    if (status !== undefined) return describeProblem(status, code, thrown);
-    if (kindOf(thrown) === 'transient') return describeProblem('503 Service Unavailable', code, thrown);
     this.#options.log.error({ code, message: messageOf(thrown), correlationId }, 'a request failed');
     return unforeseen(correlationId);
   }
 }
 
-function refusedKey(code: string, detail: string): Problem {
-  return { status: '401 Unauthorized', code, detail };
+/**
+ * What the store says of versions, in the words of the request: without a precondition on an item that exists, one is
+ * asked for; and what is not there is not found (RFC 9110, section 13.2.1), whatever version was meant.
+ */
+function asAsked(thrown: unknown, { ifMatch }: AnyEndpoint, received: Received): unknown {
+  if (codeOf(thrown) !== 'E_VERSION_STALE') return thrown;
+  if (ifMatch === 'update' && received.ifMatch === '' && received.ifNoneMatch === '')
+    return ifMatchRequired();
+  const { current } = (thrown as { details: { current?: unknown } }).details;
+  return ifMatch === 'required' && current === null ? notFound('item', 'It may be gone by now.') : thrown;
 }
 
-/** A wider scope includes the narrower ones. `sink` is for the built-in destination alone. */
-function holds(scopes: readonly KeyScope[], needed: KeyScope | 'sink'): boolean {
-  const order: readonly string[] = ['read', 'operate', 'admin'];
-  const rank = order.indexOf(needed);
-  return scopes.some((scope) => scope === (needed as string) || (rank >= 0 && order.indexOf(scope) >= rank));
+function send(exchange: Exchange, reply: Reply, ifNoneMatch: string): void {
+  const { endpoint, response, isHead, correlationId } = exchange;
+  const etag = reply.etag === undefined ? undefined : String(reply.etag);
+  const isUnchanged = endpoint.method === 'get' && etag !== undefined && isFresh(ifNoneMatch, etag);
+  const status = isUnchanged ? 304 : reply.status;
+  // Written out before the reply begins: what cannot be would leave half a reply.
+  const text = reply.text ?? (reply.body === undefined ? '' : JSON.stringify(reply.body));
+  const headers: HeaderPair[] = [
+    ['Content-Type', reply.text === undefined ? JSON_HEADERS : TEXT_HEADERS],
+    ['X-Correlation-ID', correlationId],
+    ...exchange.headers,
+    ...(etag === undefined ? [] : [['ETag', `"${etag}"`] as const]),
+    ...Object.entries(reply.headers ?? {}),
+  ];
+  if (exchange.isGone) return;
+  response.cork(() => {
+    response.writeStatus(STATUS_LINE[status] ?? String(status));
+    for (const [name, value] of headers) response.writeHeader(name, value);
+    // Neither may have a length (RFC 9110, section 8.6).
+    if (status === 204 || status === 304) response.endWithoutBody();
+    else response.end(isHead ? '' : text);
+  });
 }
 
-function describeProblem(status: string, code: string, thrown: unknown): Problem {
-  const mend = (thrown as { mend?: unknown }).mend;
-  const detail =
-    typeof mend === 'string' ? `${messageOf(thrown).replace(/\.$/, '')}. ${mend}` : messageOf(thrown);
-  return { status, code, detail };
-}
-
-function unforeseen(id: string): Problem {
-  return {
-    status: '500 Internal Server Error',
-    code: 'E_INTERNAL',
-    detail: `This failed; the log knows it as ${id}.`,
-  };
-}
-
-function routeUnknown(response: HttpResponse, request: HttpRequest): void {
-  writeProblem(
-    response,
-    { status: '404 Not Found', code: 'E_ROUTE_UNKNOWN', detail: 'There is nothing at this path.' },
-    { closeConnection: true, omitBody: request.getMethod() === 'head' },
+function refuse(exchange: Exchange, refusal: Problem, further: Record<string, unknown> = {}): void {
+  if (exchange.isGone) return;
+  const { endpoint, response, correlationId, headers, isHead } = exchange;
+  const members = { ...further, ...endpoint.problemMembers?.(refusal) };
+  // What is left of a body that was given up would be taken for the next request.
+  const closeConnection = BODY_GIVEN_UP.has(refusal.code);
+  response.cork(() =>
+    writeProblem(response, refusal, { correlationId, members, headers, closeConnection, omitBody: isHead }),
   );
 }
 
-function methodUnknown(methods: readonly string[]): (response: HttpResponse, request: HttpRequest) => void {
-  const allow = methods.join(', ');
-  const problem: Problem = {
-    status: '405 Method Not Allowed',
-    code: 'E_METHOD',
-    detail: `This path takes ${allow}.`,
-  };
-  return (response, request) =>
-    writeProblem(response, problem, {
-      headers: [['Allow', allow]],
-      closeConnection: true,
-      omitBody: request.getMethod() === 'head',
-    });
-}
-
-/** `type` is the value of Content-Type with further header lines after it. */
-function writeText(
+/** A request whose body nobody reads: the connection ends with the answer. */
+function refuseUnread(
   response: HttpResponse,
-  status: string,
-  type: string,
-  text: string,
-  correlationId?: string,
+  refusal: Problem,
+  isHead: boolean,
+  headers: readonly HeaderPair[] = [],
 ): void {
-  response.writeStatus(status);
-  response.writeHeader('Content-Type', type);
-  if (correlationId !== undefined) response.writeHeader('X-Correlation-ID', correlationId);
-  response.end(text);
+  writeProblem(response, refusal, { headers, closeConnection: true, omitBody: isHead });
 }
 
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    // Where it breaks is in the engine's message, but so is a piece of the body.
-    throw new CodedError('E_JSON_MALFORMED', 'the body is not JSON', {
-      mend: 'Send one JSON document in UTF-8.',
-    });
-  }
-}
-
-function decodeParameter(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function isLoopback(address: ArrayBuffer): boolean {
-  const bytes = new Uint8Array(address);
-  if (bytes.length === 4) return bytes[0] === 127;
-  const isMapped =
-    bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
-  if (isMapped) return bytes[12] === 127;
-  return bytes.subarray(0, 15).every((byte) => byte === 0) && bytes[15] === 1;
+function writeAllowed(response: HttpResponse, allow: string): void {
+  response.writeStatus('200 OK');
+  response.writeHeader('Content-Type', JSON_HEADERS);
+  response.writeHeader('Allow', allow);
+  response.end('', true);
 }

@@ -5,6 +5,7 @@
  */
 import { CodedError } from '../../runtime/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { decodeJson } from './json-body.ts';
 
 const KEPT_MAX = 1_000;
 /** Of all kept alerts as JSON: a thousand large ones would fill the memory. */
@@ -93,9 +94,9 @@ export class RecentAlertRing {
 function parseObject(body: Buffer): Record<string, unknown> {
   let document: unknown;
   try {
-    document = JSON.parse(body.toString('utf8'));
+    document = decodeJson(body);
   } catch {
-    throw invalid('the body is not JSON');
+    throw invalid('the body is not JSON in UTF-8, or nested too deep');
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw invalid('the body is not a JSON object');

@@ -3,16 +3,13 @@
  *
  * Both functions must run in the handler's own turn or inside `cork`, so that one reply is one write.
  */
+import { deprecationHeaders } from '../http/deprecation.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import { writeProblem } from '../http/problem.ts';
 import { JSON_HEADERS_SMALL } from '../http/security-headers.ts';
 import type { Refusal } from './replies.ts';
 
-/** RFC 9745: `/api/v1/ingest` is deprecated since 2026-01-01. */
-const DEPRECATION = '@1767225600';
-/** RFC 8594: it is served until then at least; the predecessor promised 12 months after deprecation. */
-const SUNSET = 'Fri, 31 Dec 2027 23:59:59 GMT';
-const SUCCESSOR = '</api/v2/ingest>; rel="successor-version"';
+const DEPRECATION_HEADERS = deprecationHeaders('/api/v2/ingest');
 
 export interface ReplyContext {
   correlationId: string;
@@ -35,12 +32,6 @@ export function writeQueued(response: HttpResponse, body: string, context: Reply
   }
   response.end(body, context.closeConnection);
 }
-
-const DEPRECATION_HEADERS = [
-  ['Deprecation', DEPRECATION],
-  ['Sunset', SUNSET],
-  ['Link', SUCCESSOR],
-] as const;
 
 /** Anything else: a problem document with the headers its status asks for. */
 export function writeRefusal(response: HttpResponse, refusal: Refusal, context: RefusalContext): void {
