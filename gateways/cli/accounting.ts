@@ -10,7 +10,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { TERMINAL_STATES } from '../../actors/event.ts';
 import type { TerminalState } from '../../actors/event.ts';
-import type { AdminClient, Ledger } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
+import type { Ledger } from './admin-documents.ts';
 
 export interface Accounting {
   /** Accepted events that are in a terminal state, as far as the ledger tells. */

@@ -1,80 +1,30 @@
 /**
  * The admin API as the commands use it: typed documents, and problems (RFC 9457) as errors with their faults.
- *
- * Documents are read leniently, since the node may be older or newer than the command.
  */
-import type { TerminalState } from '../../actors/event.ts';
+import { sleep } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
+import type { AppliedRules, FieldFault, Ledger, List, NodeStatus, RecentAlerts } from './admin-documents.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http-client.ts';
 import { printable } from './terminal-text.ts';
 
-export interface Ledger {
-  accepted: number;
-  replayed: number;
-  terminal: Partial<Record<TerminalState, number>>;
-  in_flight: number;
-  rejected: number;
-  balanced: boolean;
-  lost: number;
-  partitions: LedgerPartition[];
-}
-export interface LedgerPartition {
-  partition: number;
-  accepted: number;
-  in_flight: number;
-  balanced: boolean;
-  lost: number;
+/** Query parameters; undefined ones are left out. */
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Change {
+  method: 'PUT' | 'POST' | 'DELETE';
+  path: string;
+  body?: unknown;
+  /** What is changed must have this version, 0 being what was never stored; undefined: the route has no versions. */
+  ifVersion?: number;
+  query?: Query;
+  timeoutMs?: number;
 }
 
-export interface TreeNode {
-  id: string;
-  /** `running`, `starting`, `backing off`, … */
-  status?: string;
-  epoch?: number;
-  restarts?: number;
-  /** RFC 3339. */
-  since?: string;
-  /** Latest exits, oldest first. */
-  exits?: { reason: string }[];
-  pid?: number;
-  children?: TreeNode[];
-}
-
-export interface NodeStatus {
-  ready: boolean;
-  reasons?: string[];
-  version?: string;
-  pid?: number;
-  uptime_seconds?: number;
-  /** Name to address, for example `ingest`: `http://127.0.0.1:8080`. */
-  addresses?: Record<string, string>;
-  snapshot?: { version: number; applied?: { worker: string; version: number }[] };
-  /** Those that are not well. */
-  destinations?: { name: string; state: string; last_error: string; since: string }[];
-  actors?: TreeNode;
-}
-
-export interface RecentAlerts {
-  alerts: { n: number; received_at: string; alert: Record<string, unknown> }[];
-  next: number;
-  /** Alerts between the number asked with and these that the node keeps no longer. */
-  missed?: number;
-}
-
-export interface AppliedRules {
-  created: number;
-  updated: number;
-  unchanged: number;
-  snapshot_version: number;
-}
-
-/** One fault of a problem document. */
-export interface FieldFault {
-  field: string;
-  value?: unknown;
-  why: string;
-  mend?: string;
-}
+/** The most the node gives at once. */
+const PAGE_MAX = 200;
+/** A key whose rate is used up has more a moment later. */
+const ATTEMPTS_MAX = 3;
+const WAIT_MS_MAX = 5_000;
 
 export class AdminClient {
   readonly #http: HttpClient;
@@ -84,7 +34,7 @@ export class AdminClient {
   }
 
   async ledger(signal?: AbortSignal): Promise<Ledger> {
-    const ledger = await this.#ask<Partial<Ledger>>({ method: 'GET', path: '/api/v2/ledger' }, signal);
+    const ledger = await this.read<Partial<Ledger>>('/api/v2/ledger', {}, signal);
     return {
       accepted: ledger.accepted ?? 0,
       replayed: ledger.replayed ?? 0,
@@ -93,47 +43,78 @@ export class AdminClient {
       rejected: ledger.rejected ?? 0,
       balanced: ledger.balanced === true,
       lost: ledger.lost ?? 0,
+      ...(ledger.alerts === undefined ? {} : { alerts: ledger.alerts }),
       partitions: ledger.partitions ?? [],
     };
   }
 
   status(signal?: AbortSignal): Promise<NodeStatus> {
-    return this.#ask<NodeStatus>({ method: 'GET', path: '/api/v2/status' }, signal);
+    return this.read<NodeStatus>('/api/v2/status', {}, signal);
   }
 
   recentAlerts(after: number, signal?: AbortSignal): Promise<RecentAlerts> {
-    return this.#ask<RecentAlerts>({ method: 'GET', path: `/api/v2/alerts/recent?after=${after}` }, signal);
+    return this.read<RecentAlerts>('/api/v2/alerts/recent', { after }, signal);
   }
 
-  /** The rules as they are, in the order they are tried. */
-  async rules(signal?: AbortSignal): Promise<Record<string, unknown>> {
-    const document = await this.#ask<unknown>({ method: 'GET', path: '/api/v2/rules' }, signal);
-    return Array.isArray(document) ? { rules: document as unknown[] } : (document as Record<string, unknown>);
+  /** The rules as they are, in the order they are tried, with development hosts, teams and destinations. */
+  ruleSet(signal?: AbortSignal): Promise<Record<string, unknown>> {
+    return this.read<Record<string, unknown>>('/api/v2/rule-set', {}, signal);
   }
 
   async applyRules(document: unknown, signal?: AbortSignal): Promise<AppliedRules> {
-    const applied = await this.#ask<Partial<AppliedRules> & { version?: number }>(
-      {
-        method: 'PUT',
-        path: '/api/v2/rules',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(document),
-      },
-      signal,
-    );
+    const change: Change = { method: 'PUT', path: '/api/v2/rule-set', body: document };
+    const applied = await this.change<Partial<AppliedRules>>(change, signal);
     return {
       created: applied.created ?? 0,
       updated: applied.updated ?? 0,
       unchanged: applied.unchanged ?? 0,
-      snapshot_version: applied.snapshot_version ?? applied.version ?? 0,
+      snapshot_version: applied.snapshot_version ?? 0,
     };
+  }
+
+  /** The document at a path. Errors: those of the HTTP client, and the node's problems. */
+  read<T>(path: string, query: Query = {}, signal?: AbortSignal, timeoutMs?: number): Promise<T> {
+    const call: HttpCall = { method: 'GET', path: path + queryText(query) };
+    return this.#ask<T>(timeoutMs === undefined ? call : { ...call, timeoutMs }, signal);
+  }
+
+  /** The first `limit` items of a list, as many pages as that takes. */
+  async list<T>(path: string, query: Query, limit: number, signal?: AbortSignal): Promise<List<T>> {
+    const items: T[] = [];
+    let cursor: string | undefined;
+    for (;;) {
+      const page = { ...query, limit: Math.min(PAGE_MAX, limit - items.length), cursor };
+      const part = await this.read<Partial<List<T>>>(path, page, signal);
+      items.push(...(part.items ?? []));
+      cursor = part.next ?? undefined;
+      if (cursor === undefined || items.length >= limit || part.items?.length === 0) break;
+    }
+    return { items, next: cursor ?? null };
+  }
+
+  /** Changes something. A refusal has `details.isChange`, so that it is told from a wrong question. */
+  change<T>(change: Change, signal?: AbortSignal): Promise<T> {
+    const { ifVersion, timeoutMs } = change;
+    return this.#ask<T>(
+      {
+        method: change.method,
+        path: change.path + queryText(change.query ?? {}),
+        headers: {
+          ...(change.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(ifVersion === undefined ? {} : { 'if-match': `"${ifVersion}"` }),
+        },
+        ...(change.body === undefined ? {} : { body: JSON.stringify(change.body) }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      },
+      signal,
+    );
   }
 
   /** What the node would refuse a document for; nothing is applied. */
   async faultsOf(document: unknown, signal?: AbortSignal): Promise<FieldFault[]> {
     const call: HttpCall = {
       method: 'POST',
-      path: '/api/v2/rules/check',
+      path: '/api/v2/rule-set/check',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(document),
     };
@@ -152,11 +133,30 @@ export class AdminClient {
   }
 
   async #ask<T>(call: HttpCall, signal?: AbortSignal): Promise<T> {
-    const reply = await this.#http.send(signal === undefined ? call : { ...call, signal });
-    if (reply.status === 200) return parseReply(reply) as T;
-    const problem = problemOf(reply);
+    const reply = await this.#send(signal === undefined ? call : { ...call, signal });
+    if (reply.status === 204) return {} as T;
+    if (reply.status === 200 || reply.status === 201) return parseReply(reply) as T;
+    const problem = problemOf(reply, call.method !== 'GET');
     throw problem.code === 'E_ROUTE_UNKNOWN' ? noAdminPort(problem) : problem;
   }
+
+  /** What came too soon was not looked at, so it is sent again when the node says. */
+  async #send(call: HttpCall): Promise<HttpReply> {
+    for (let attempt = 1; ; attempt++) {
+      const reply = await this.#http.send(call);
+      const waitMs = Number(reply.headers['retry-after']) * 1_000;
+      if (reply.status !== 429 || attempt === ATTEMPTS_MAX || !(waitMs <= WAIT_MS_MAX)) return reply;
+      await sleep(this.#http.clock, waitMs, call.signal);
+    }
+  }
+}
+
+function queryText(query: Query): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value));
+  }
+  return parameters.size === 0 ? '' : `?${parameters.toString()}`;
 }
 
 /** The paths of the API are known: what does not have them is another port of the node, or an older one. */
@@ -186,7 +186,7 @@ export function parseReply(reply: HttpReply): unknown {
 }
 
 /** What a reply other than success says, as an error. Its faults are in `details.faults`. */
-export function problemOf(reply: HttpReply): CodedError {
+export function problemOf(reply: HttpReply, isChange = false): CodedError {
   let problem: Record<string, unknown> = {};
   try {
     problem = parseReply(reply) as Record<string, unknown>;
@@ -197,11 +197,19 @@ export function problemOf(reply: HttpReply): CodedError {
   const detail =
     typeof problem['detail'] === 'string' ? printable(problem['detail']) : `status ${reply.status}`;
   const isKeyFault = reply.status === 401 || reply.status === 403;
+  const mend = mendOf(reply);
   return new CodedError(isKeyFault ? 'E_KEY_REFUSED' : code, `the node says: ${detail}`, {
-    kind: reply.status >= 500 ? 'transient' : 'permanent',
-    details: { status: reply.status, code, faults: faultsOf(problem['errors']) },
-    ...(isKeyFault ? { mend: 'Give the file of a key that is valid here and has the scope.' } : {}),
+    kind: reply.status >= 500 || reply.status === 429 ? 'transient' : 'permanent',
+    details: { status: reply.status, code, isChange, faults: faultsOf(problem['errors']) },
+    ...(mend === undefined ? {} : { mend }),
   });
+}
+
+function mendOf({ status, headers }: HttpReply): string | undefined {
+  if (status === 401 || status === 403) return 'Give the file of a key that is valid here and has the scope.';
+  if (status !== 429) return undefined;
+  const seconds = Number(headers['retry-after']);
+  return `Try again ${seconds > 0 ? `in ${seconds} s` : 'a little later'}; api.rate.requestsPerSecond is the limit of a key.`;
 }
 
 function faultsOf(errors: unknown): FieldFault[] {

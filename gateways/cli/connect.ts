@@ -24,7 +24,7 @@ export function connectAdmin(context: CliContext, options: AdminOptions): AdminC
       url: options.adminUrl ?? context.adminUrl,
       target: 'the admin API',
       urlOption: '--admin-url',
-      readKey: keyReader(options.adminKeyFile, '--admin-key-file', () => context.readAdminKey()),
+      readKey: adminKeyReader(context, options),
       clock: context.clock,
     }),
   );
@@ -39,6 +39,11 @@ export function connectIngest(context: CliContext, options: IngestOptions): Http
     clock: context.clock,
     ...(options.connectionsMax === undefined ? {} : { connectionsMax: options.connectionsMax }),
   });
+}
+
+/** Reads the key for the admin API. Rejects with `E_KEY_UNREADABLE`. */
+export function adminKeyReader(context: CliContext, options: AdminOptions): () => Promise<string> {
+  return keyReader(options.adminKeyFile, '--admin-key-file', () => context.readAdminKey());
 }
 
 function keyReader(
@@ -57,4 +62,18 @@ function keyReader(
       });
     }
   };
+}
+
+/** Runs `work` with a client of the admin API, and closes it whatever becomes of it. */
+export async function withAdminClient<T>(
+  context: CliContext,
+  options: AdminOptions,
+  work: (admin: AdminClient) => Promise<T>,
+): Promise<T> {
+  const admin = connectAdmin(context, options);
+  try {
+    return await work(admin);
+  } finally {
+    admin.close();
+  }
 }

@@ -18,6 +18,13 @@ export interface CliIo {
   isTTY: boolean;
   /** Width of the terminal; read anew at every use, since windows are resized. */
   readonly columns: number;
+  readonly rows: number;
+  /** Aborted when nobody reads stdout any more, as in `mutt tap | head`. */
+  readonly closed: AbortSignal;
+  /** Calls back after every resize of the terminal. Gives the function that ends it. */
+  onResize(listener: () => void): () => void;
+  /** Gives keys as they are pressed, without Enter, and shows none. Gives the function that ends it. */
+  onKey(listener: (key: string) => void): () => void;
 }
 
 export interface CliContext {

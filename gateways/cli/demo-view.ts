@@ -3,7 +3,7 @@
  *
  * Every line fits the given width; below 60 columns the less important columns of the alert list go.
  */
-import type { Ledger } from './admin-client.ts';
+import type { Ledger } from './admin-documents.ts';
 import { terminalSum } from './accounting.ts';
 import { count, cut, duration, fit, printable, sparkline } from './terminal-text.ts';
 import type { Paint, Palette } from './terminal-text.ts';

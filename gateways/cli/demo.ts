@@ -9,7 +9,7 @@ import { sleep } from '../../runtime/clock.ts';
 import { codeOf, messageOf } from '../../runtime/errors.ts';
 import { account } from './accounting.ts';
 import { AdminClient } from './admin-client.ts';
-import type { Ledger } from './admin-client.ts';
+import type { Ledger } from './admin-documents.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { BatchSender } from './batch-sender.ts';
 import { EXIT } from './context.ts';

@@ -17,7 +17,7 @@ export interface HttpReply {
 }
 
 export interface HttpCall {
-  method: 'GET' | 'PUT' | 'POST';
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   path: string;
   headers?: Readonly<Record<string, string>>;
   body?: Buffer | string;
@@ -73,6 +73,10 @@ export class HttpClient {
     }
     if (call.signal?.aborted === true) throw interrupted();
     return this.#exchange(call, key);
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   close(): void {

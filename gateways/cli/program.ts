@@ -4,15 +4,24 @@
  * Commands that need the whole product (start, demo's node) are handed in by the composition root, since gateways know
  * nothing of supervisors. Invariant: `run` always gives an exit code and never ends the process.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { codeOf } from '../../runtime/errors.ts';
+import { addActors } from './actors.ts';
+import { addAudit } from './audit.ts';
+import { examples, number, wholeNumber, withAdmin } from './command-line.ts';
+import type { Acts } from './command-line.ts';
+import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, RunningNode } from './context.ts';
 import { demo, DEMO_RATE_DEFAULT } from './demo.ts';
+import { addKeys } from './keys.ts';
 import { BATCH_LINES_DEFAULT, CONNECTIONS_DEFAULT, replay, TIMEOUT_MS_DEFAULT } from './replay.ts';
 import { reportError } from './report-error.ts';
 import { rulesApply, rulesExport, rulesList } from './rules.ts';
 import { status } from './status.ts';
+import { addTap } from './tap.ts';
+import { addTop } from './top.ts';
 
 /** A command whose work belongs to the composition root. */
 export interface ComposedCommand {
@@ -20,6 +29,8 @@ export interface ComposedCommand {
   description: string;
   /** Shown below the options. */
   examples?: readonly string[];
+  /** What they mean; shown below the examples. */
+  exitCodes?: string;
   /** In commander's notation: `--wait <s>`. Values are given as text, flags as true. */
   options?: readonly { flags: string; description: string }[];
   /** Gives the exit code. */
@@ -44,9 +55,9 @@ export interface Program {
 export function buildProgram(context: ProgramContext): Program {
   const { io } = context;
   let exitCode: number = EXIT.ok;
-  const acts =
-    <A extends unknown[]>(act: (...args: A) => Promise<number>) =>
-    async (...args: A): Promise<void> => {
+  const acts: Acts =
+    (act) =>
+    async (...args) => {
       exitCode = await act(...args);
     };
   const program = new Command('mutt')
@@ -69,22 +80,21 @@ export function buildProgram(context: ProgramContext): Program {
   for (const composed of context.commands) {
     const command = program.command(composed.name).description(composed.description);
     for (const option of composed.options ?? []) command.option(option.flags, option.description);
-    command.addHelpText('after', examples(composed.examples ?? []));
+    const codes = composed.exitCodes === undefined ? '' : `\nExit code: ${composed.exitCodes}.\n`;
+    command.addHelpText('after', examples(composed.examples ?? []) + codes);
     command.action(acts((options: Record<string, unknown>) => composed.run(options)));
   }
+  addStatus(program, context, acts);
+  addTop(program, context, acts);
+  addTap(program, context, acts);
+  addRules(program, context, acts);
+  addConfig(program, context, acts);
+  addKeys(program, context, acts);
+  addAudit(program, context, acts);
+  addActors(program, context, acts);
   addReplay(program, context, acts);
   addDemo(program, context, acts);
-  addRules(program, context, acts);
-  withAdmin(
-    program.command('status').description('show whether the node is ready, and everything that runs in it'),
-  )
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      examples(['mutt status', 'mutt status --json | jq .ledger']) +
-        '\nExit code: 0 ready, 1 not ready, 3 not running.\n',
-    )
-    .action(acts((options: Parameters<typeof status>[1]) => status(context, options)));
+  addCompletion(program, context, acts);
 
   return {
     command: program,
@@ -106,7 +116,18 @@ export function buildProgram(context: ProgramContext): Program {
   };
 }
 
-type Acts = <A extends unknown[]>(act: (...args: A) => Promise<number>) => (...args: A) => Promise<void>;
+function addStatus(program: Command, context: CliContext, acts: Acts): void {
+  withAdmin(
+    program.command('status').description('show whether the node is ready, and everything that runs in it'),
+  )
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples(['mutt status', 'mutt status --json | jq .ledger']) +
+        '\nExit code: 0 ready, 1 not ready, 3 not running.\n',
+    )
+    .action(acts((options: Parameters<typeof status>[1]) => status(context, options)));
+}
 
 function addReplay(program: Command, context: CliContext, acts: Acts): void {
   const command = program
@@ -132,7 +153,7 @@ function addReplay(program: Command, context: CliContext, acts: Acts): void {
       wholeNumber(1, 64),
       CONNECTIONS_DEFAULT,
     )
-    .option('--url <url>', `where to send (default: ${context.ingestUrl})`)
+    .option('--url <url>', 'where to send (default: the ingest port of the node here)')
     .option('--key-file <path>', 'file with an ingest key (default: the key of the node here)')
     .option(
       '--timeout <s>',
@@ -211,31 +232,4 @@ function addRules(program: Command, context: CliContext, acts: Acts): void {
     .option('--json', 'print JSON instead of YAML')
     .addHelpText('after', examples(['mutt rules export > rules.yaml']))
     .action(acts((options: Parameters<typeof rulesExport>[1]) => rulesExport(context, options)));
-}
-
-function withAdmin(command: Command): Command {
-  return command
-    .option('--admin-url <url>', 'where the admin API is')
-    .option('--admin-key-file <path>', 'file with a key for it (default: the key of the node here)');
-}
-
-function examples(lines: readonly string[]): string {
-  if (lines.length === 0) return '';
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
-}
-
-function number(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== '' && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
-  };
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-  };
 }

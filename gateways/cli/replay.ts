@@ -8,7 +8,8 @@
 import { randomUUID } from 'node:crypto';
 import { codeOf } from '../../runtime/errors.ts';
 import { account } from './accounting.ts';
-import type { AdminClient, Ledger } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
+import type { Ledger } from './admin-documents.ts';
 import { BatchSender } from './batch-sender.ts';
 import { connectAdmin, connectIngest } from './connect.ts';
 import type { AdminOptions, IngestOptions } from './connect.ts';

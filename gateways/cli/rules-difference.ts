@@ -12,7 +12,7 @@ export interface RuleDifference {
   fields: string[];
 }
 
-/** `current` is the document of GET /api/v2/rules; sections that it lacks are not compared. */
+/** `current` is the document of GET /api/v2/rule-set; sections that it lacks are not compared. */
 export function rulesDifference(wanted: RulesDocument, current: Record<string, unknown>): RuleDifference[] {
   const currentRules = recordsOf(current['rules']);
   const differences = wanted.rules.map((rule) => ruleDifference(rule, currentRules));

@@ -9,7 +9,7 @@ import { isMap, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { nearestWord } from '../../runtime/nearest-word.ts';
-import type { FieldFault } from './admin-client.ts';
+import type { FieldFault } from './admin-documents.ts';
 import { printable } from './terminal-text.ts';
 
 /** Some ten thousand rules. The admin API takes 4 MiB of JSON. */

@@ -2,9 +2,10 @@
  * `mutt rules apply`, `list` and `export`: rules as a file, and back.
  */
 import { stringify } from 'yaml';
-import { sleep } from '../../runtime/clock.ts';
 import type { CodedError } from '../../runtime/errors.ts';
-import type { AdminClient, AppliedRules, FieldFault } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
+import type { AppliedRules, FieldFault } from './admin-documents.ts';
+import { tellBehind, waitUntilApplied } from './applied.ts';
 import { connectAdmin } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
@@ -12,6 +13,8 @@ import type { CliContext } from './context.ts';
 import { rulesDifference } from './rules-difference.ts';
 import type { RuleDifference } from './rules-difference.ts';
 import { isRecord, readRulesFile, RULE_FIELDS } from './rules-file.ts';
+import { writeJson, writeTable } from './table.ts';
+import type { Column } from './table.ts';
 import { count, counted, fit, paletteFor, printable } from './terminal-text.ts';
 
 export interface RulesApplyOptions extends AdminOptions {
@@ -25,9 +28,6 @@ export interface RulesShowOptions extends AdminOptions {
   json?: boolean;
 }
 
-/** Every worker has a new rule set within this, or something is wrong. */
-const APPLIED_WITHIN_MS = 5_000;
-const POLL_MS = 100;
 const EXPORT_HEADER = '# Rules of this MUTT. Change them here, then: mutt rules apply FILE.yaml\n';
 
 export async function rulesApply(
@@ -41,7 +41,7 @@ export async function rulesApply(
     if (options.dryRun === true) {
       return showDifference(
         context,
-        rulesDifference(file.document, await admin.rules(context.signal)),
+        rulesDifference(file.document, await admin.ruleSet(context.signal)),
         options,
       );
     }
@@ -49,11 +49,12 @@ export async function rulesApply(
       ...file.document,
       ...(options.reason === undefined ? {} : { reason: options.reason }),
     };
+    const sinceMs = context.clock.monotonicMs();
     const applied = await admin.applyRules(document, context.signal).catch((thrown: unknown) => {
       const faults = (thrown as Partial<CodedError>).details?.['faults'];
       throw Array.isArray(faults) && faults.length > 0 ? file.refused(faults as FieldFault[]) : thrown;
     });
-    return await showApplied(context, admin, applied, options);
+    return await showApplied(context, admin, applied, sinceMs, options);
   } finally {
     admin.close();
   }
@@ -103,91 +104,53 @@ async function showApplied(
   context: CliContext,
   admin: AdminClient,
   applied: AppliedRules,
+  sinceMs: number,
   options: RulesApplyOptions,
 ): Promise<number> {
-  const { io, clock } = context;
-  const startedAtMs = clock.monotonicMs();
-  const behind = await workersBehind(context, admin, applied.snapshot_version);
-  const tookMs = Math.round(clock.monotonicMs() - startedAtMs);
+  const { io } = context;
+  const everywhere = await waitUntilApplied(context, admin, applied.snapshot_version, sinceMs);
+  const { behind, tookMs } = everywhere;
   if (options.json === true) {
-    io.stdout.write(
-      `${JSON.stringify({ ...applied, applied_everywhere: behind.length === 0, behind }, null, 2)}\n`,
-    );
+    writeJson(context, { ...applied, applied_everywhere: behind.length === 0, behind });
   } else {
     io.stdout.write(`${describe(applied)}; rule set version ${applied.snapshot_version}\n`);
     if (behind.length === 0) io.stdout.write(`in force on every worker after ${count(tookMs)} ms\n`);
   }
-  if (behind.length === 0) return EXIT.ok;
-  io.stderr.write(
-    `mutt: stored, but not in force after ${APPLIED_WITHIN_MS / 1_000} s on: ${behind.map(printable).join(', ')}\n` +
-      '  They take it as soon as they can: look at `mutt status`.\n',
-  );
-  return EXIT.notGood;
+  return tellBehind(context, everywhere);
 }
 
 function describe(figures: { created: number; updated: number; unchanged: number }): string {
   return `${count(figures.created)} created, ${count(figures.updated)} updated, ${count(figures.unchanged)} unchanged`;
 }
 
-/** Names of the workers that do not run this version (or a later one) in time. */
-async function workersBehind(context: CliContext, admin: AdminClient, version: number): Promise<string[]> {
-  const { clock, signal } = context;
-  const deadlineMs = clock.monotonicMs() + APPLIED_WITHIN_MS;
-  for (;;) {
-    const { snapshot } = await admin.status(signal);
-    const behind = (snapshot?.applied ?? [])
-      .filter((worker) => worker.version < version)
-      .map(({ worker }) => worker);
-    const isPublished = snapshot !== undefined && snapshot.version >= version;
-    if (isPublished && behind.length === 0) return [];
-    if (clock.monotonicMs() >= deadlineMs || signal.aborted)
-      return isPublished ? behind : ['the node itself'];
-    await sleep(clock, POLL_MS, signal);
-  }
-}
-
 export async function rulesList(context: CliContext, options: RulesShowOptions): Promise<number> {
   const admin = connectAdmin(context, options);
   try {
-    const document = await admin.rules(context.signal);
+    const document = await admin.ruleSet(context.signal);
     const { io } = context;
     if (options.json === true) {
-      io.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+      writeJson(context, document);
       return EXIT.ok;
     }
-    const rules = rulesOf(document);
     const paint = paletteFor(context);
-    const width = io.isTTY ? io.columns : 120;
-    const lines = [paint.bold(ruleLine(['id', 'prio', 'name', 'handling', 'team', 'matches'], width))];
-    for (const rule of rules) {
-      const line = ruleLine(
-        [
-          text(rule['id']),
-          text(rule['priority']),
-          text(rule['name']),
-          text(rule['prod_handling']),
-          text(rule['team_assignment']),
-          criteria(rule),
-        ],
-        width,
-      );
-      lines.push(rule['is_active'] === false ? paint.dim(line) : line);
-    }
-    lines.push(`${counted(rules.length, 'rule')}, in the order they are tried`);
-    io.stdout.write(`${lines.join('\n')}\n`);
+    const rules = rulesOf(document);
+    writeTable(context, RULE_COLUMNS, rules, (rule) => (rule['is_active'] === false ? paint.dim : undefined));
+    if (io.isTTY) io.stdout.write(`${counted(rules.length, 'rule')}, in the order they are tried\n`);
     return EXIT.ok;
   } finally {
     admin.close();
   }
 }
 
-function ruleLine(cells: readonly string[], width: number): string {
-  const widths = [4, 4, 26, 15, 7];
-  const fixed = widths.map((columns, index) =>
-    fit(cells[index] ?? '', columns, index < 2 ? 'right' : 'left'),
-  );
-  return fit(`${fixed.join(' ')} ${cells[widths.length] ?? ''}`, width).trimEnd();
-}
+const RULE_COLUMNS: readonly Column<Record<string, unknown>>[] = [
+  { head: 'id', cell: (rule) => text(rule['id']), align: 'right' },
+  { head: 'version', cell: (rule) => text(rule['version']), align: 'right' },
+  { head: 'priority', cell: (rule) => text(rule['priority']), align: 'right' },
+  { head: 'handling', cell: (rule) => text(rule['prod_handling']) },
+  { head: 'team', cell: (rule) => text(rule['team_assignment']) },
+  { head: 'name', cell: (rule) => text(rule['name']), shrinks: true },
+  { head: 'matches', cell: criteria, shrinks: true },
+];
 
 /** What a rule asks for, on one line. */
 function criteria(rule: Record<string, unknown>): string {
@@ -215,7 +178,7 @@ function criteria(rule: Record<string, unknown>): string {
 export async function rulesExport(context: CliContext, options: RulesShowOptions): Promise<number> {
   const admin = connectAdmin(context, options);
   try {
-    const document = await admin.rules(context.signal);
+    const document = await admin.ruleSet(context.signal);
     const exported: Record<string, unknown> = { rules: rulesOf(document).map(concise) };
     for (const section of ['development_hosts', 'teams', 'destinations']) {
       if (document[section] !== undefined) exported[section] = document[section];

@@ -4,13 +4,17 @@
 import { sleep } from '../../runtime/clock.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { terminalSum } from './accounting.ts';
-import type { AdminClient, Ledger, NodeStatus, TreeNode } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
+import type { Ledger, NodeStatus, TreeNode } from './admin-documents.ts';
+import { isOfItsSize, poolText } from './applied.ts';
 import { connectAdmin } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
-import { count, counted, cut, duration, fit, paletteFor, printable } from './terminal-text.ts';
+import { table } from './table.ts';
+import { count, counted, cut, duration, fit, paletteFor, perSecond, printable } from './terminal-text.ts';
 import type { Palette } from './terminal-text.ts';
+import { flatten, isHealthy, TREE_COLUMNS } from './tree-table.ts';
 
 export interface StatusOptions extends AdminOptions {
   json?: boolean;
@@ -20,7 +24,6 @@ export interface StatusOptions extends AdminOptions {
 const COLUMNS_DEFAULT = 100;
 const LABEL_COLUMNS = 11;
 const RATE_WINDOW_MS = 500;
-const HEALTHY_STATES = new Set(['running', 'ready']);
 
 export async function status(context: CliContext, options: StatusOptions): Promise<number> {
   const admin = connectAdmin(context, options);
@@ -106,8 +109,12 @@ export function statusView(node: NodeStatus, measured: Measured, options: Status
   if (rates !== undefined) {
     lines.push(row('rates', `${perSecond(rates.accepted)} in/s  ${perSecond(rates.done)} done/s`));
   }
-  lines.push(...ledgerRows(ledger, row, paint), ...ruleSetRows(node, row, paint));
-  lines.push(...destinationRows(node, row, paint));
+  lines.push(
+    ...ledgerRows(ledger, row, paint),
+    ...ruleSetRows(node, row, paint),
+    ...poolRows(node, row, paint),
+    ...destinationRows(node, row, paint),
+  );
   if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
   if (ledger !== undefined && ledger.partitions.length > 0)
     lines.push('', ...partitionLines(ledger, width, paint));
@@ -149,6 +156,12 @@ function ruleSetRows(node: NodeStatus, row: Row, paint: Palette): string[] {
   ];
 }
 
+function poolRows({ pools = [] }: NodeStatus, row: Row, paint: Palette): string[] {
+  if (pools.length === 0) return [];
+  const text = row('pools', pools.map(poolText).map(printable).join(' · '));
+  return [pools.every(isOfItsSize) ? text : paint.yellow(text)];
+}
+
 /** Those that are not well; nothing while all are. */
 function destinationRows(node: NodeStatus, row: Row, paint: Palette): string[] {
   return (node.destinations ?? []).map(({ name, state, last_error, since }, index) => {
@@ -157,44 +170,12 @@ function destinationRows(node: NodeStatus, row: Row, paint: Palette): string[] {
   });
 }
 
-function treeLines(root: TreeNode, options: StatusViewOptions): string[] {
-  const { width, paint, nowMs } = options;
-  const flat: { name: string; node: TreeNode }[] = [];
-  const walk = (node: TreeNode, depth: number): void => {
-    flat.push({ name: `${'  '.repeat(depth)}${printable(node.id)}`, node });
-    for (const child of node.children ?? []) walk(child, depth + 1);
-  };
-  walk(root, 0);
-  const nameColumns = Math.min(Math.max(12, width - 44), Math.max(...flat.map(({ name }) => name.length), 5));
-  const line = (name: string, state: string, epoch: string, restarts: string, since: string): string =>
-    `${fit(name, nameColumns)}  ${fit(state, 12)} ${fit(epoch, 6, 'right')} ${fit(restarts, 8, 'right')}  ${since}`;
-  const lines = [paint.bold(cut(line('actor', 'state', 'epoch', 'restarts', 'for'), width))];
-  for (const { name, node } of flat) {
-    const state = printable(node.status ?? '?');
-    const sinceMs = node.since === undefined ? NaN : Date.parse(node.since);
-    const text = cut(
-      line(
-        name,
-        state,
-        node.epoch === undefined ? '' : String(node.epoch),
-        node.restarts === undefined ? '' : String(node.restarts),
-        Number.isNaN(sinceMs) ? '' : duration(nowMs - sinceMs),
-      ),
-      width,
-    ).trimEnd();
-    if (HEALTHY_STATES.has(state)) {
-      lines.push(text);
-      continue;
-    }
-    lines.push(paint.yellow(text));
-    const reason = node.exits?.at(-1)?.reason;
-    if (reason !== undefined) lines.push(paint.yellow(cut(`${marginOf(name)}  ${printable(reason)}`, width)));
-  }
-  return lines;
-}
-
-function marginOf(name: string): string {
-  return ' '.repeat(name.length - name.trimStart().length);
+function treeLines(root: TreeNode, { width, paint, nowMs }: StatusViewOptions): string[] {
+  return table(TREE_COLUMNS, flatten(root, nowMs), {
+    width,
+    bold: paint.bold,
+    paintRow: ({ node }) => (isHealthy(node) ? undefined : paint.yellow),
+  });
 }
 
 function partitionLines(ledger: Ledger, width: number, paint: Palette): string[] {
@@ -213,8 +194,4 @@ function partitionLines(ledger: Ledger, width: number, paint: Palette): string[]
       return partition.balanced ? text : paint.boldRed(text);
     }),
   ];
-}
-
-function perSecond(value: number): string {
-  return value >= 100 ? count(value) : value.toFixed(1);
 }

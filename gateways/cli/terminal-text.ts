@@ -4,7 +4,7 @@
  * Everything that strangers wrote (hosts, messages, a server's errors) goes through `printable`: an escape sequence in a
  * log line must not reach the operator's terminal.
  */
-import type { CliContext } from './context.ts';
+import type { CliIo } from './context.ts';
 
 const ELLIPSIS = '…';
 /** From here on most characters take two columns (Hangul, CJK, emoji). */
@@ -87,7 +87,10 @@ export interface Palette {
 const PLAIN: Paint = (text) => text;
 
 /** Colours on a terminal that has not asked for none (no-color.org). */
-export function paletteFor(context: Pick<CliContext, 'io' | 'env'>): Palette {
+export function paletteFor(context: {
+  io: Pick<CliIo, 'isTTY'>;
+  env: Readonly<Record<string, string | undefined>>;
+}): Palette {
   const noColor = context.env['NO_COLOR'];
   const hasColor = context.io.isTTY && (noColor === undefined || noColor === '');
   const sgr = (code: string): Paint => (hasColor ? (text) => `\u001b[${code}m${text}\u001b[0m` : PLAIN);
@@ -100,6 +103,23 @@ export function paletteFor(context: Pick<CliContext, 'io' | 'env'>): Palette {
     green: sgr('32'),
     cyan: sgr('36'),
   };
+}
+
+/** `512 B`, `1.5 KiB`, `12 MiB`. */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let figure = value;
+  let unit = 0;
+  while (figure >= 1_024 && unit < units.length - 1) {
+    figure /= 1_024;
+    unit += 1;
+  }
+  return `${unit === 0 || figure >= 10 ? Math.round(figure) : figure.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+/** Events per second: whole where that says enough. */
+export function perSecond(value: number): string {
+  return value >= 100 ? count(value) : value.toFixed(1);
 }
 
 const BARS = '▁▂▃▄▅▆▇█';

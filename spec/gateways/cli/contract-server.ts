@@ -37,10 +37,10 @@ export class ContractServer {
   retryAfter = '0';
   /** Accepted events that never reach a terminal state. */
   stuck = 0;
-  /** What PUT /api/v2/rules answers; and what came. */
+  /** What PUT /api/v2/rule-set answers; and what came. */
   putRules: { status: number; body: unknown } = { status: 200, body: {} };
   appliedDocuments: unknown[] = [];
-  /** What POST /api/v2/rules/check answers; and what came. */
+  /** What POST /api/v2/rule-set/check answers; and what came. */
   checkRules: { status: number; body: unknown } = { status: 200, body: { valid: true } };
   checkedDocuments: unknown[] = [];
   rules: Record<string, unknown> = { rules: [] };
@@ -110,12 +110,12 @@ export class ContractServer {
     if (path === '/api/v2/ledger') return json(response, 200, this.#ledger());
     if (path === '/api/v2/status') return json(response, 200, this.status);
     if (path.startsWith('/api/v2/alerts/recent')) return this.#recent(response, path);
-    if (path === '/api/v2/rules' && request.method === 'GET') return json(response, 200, this.rules);
-    if (path === '/api/v2/rules' && request.method === 'PUT') {
+    if (path === '/api/v2/rule-set' && request.method === 'GET') return json(response, 200, this.rules);
+    if (path === '/api/v2/rule-set' && request.method === 'PUT') {
       this.appliedDocuments.push(JSON.parse(body.toString('utf8')));
       return json(response, this.putRules.status, this.putRules.body);
     }
-    if (path === '/api/v2/rules/check') {
+    if (path === '/api/v2/rule-set/check') {
       this.checkedDocuments.push(JSON.parse(body.toString('utf8')));
       return json(response, this.checkRules.status, this.checkRules.body);
     }

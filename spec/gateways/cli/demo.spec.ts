@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import type { Ledger } from '../../../gateways/cli/admin-client.ts';
+import type { Ledger } from '../../../gateways/cli/admin-documents.ts';
 import { demoLedger, demoTicker, demoView } from '../../../gateways/cli/demo-view.ts';
 import type { DemoFigures } from '../../../gateways/cli/demo-view.ts';
 import { buildProgram } from '../../../gateways/cli/program.ts';
@@ -50,7 +50,7 @@ const figures: DemoFigures = {
   trouble: undefined,
 };
 const plain = paletteFor({
-  io: { stdout: { write: () => undefined }, stderr: { write: () => undefined }, isTTY: false, columns: 80 },
+  io: { isTTY: false },
   env: {},
 });
 

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { Command } from 'commander';
-import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { buildProgram } from '../../../gateways/cli/program.ts';
 import { CliRun } from './cli-run.ts';
+import { leafCommands } from './leaf-commands.ts';
 
 describe('the mutt command', () => {
   let cli: CliRun;
@@ -50,23 +50,14 @@ describe('the mutt command', () => {
     expect(cli.err).to.contain('Usage: mutt rules');
   });
 
-  it('has a description and, where it does something, an example for every command', async () => {
-    for (const command of everyCommand()) {
-      expect(command.description(), command.name()).to.not.equal('');
-      if (command.commands.length > 0) continue;
+  it('has a description and an example for every command', async () => {
+    for (const { path } of leafCommands(cli.program.command)) {
       cli.out = '';
-      const path = command.parent?.name() === 'rules' ? ['rules', command.name()] : [command.name()];
-      await cli.run(...path, '--help');
-      expect(cli.out, command.name()).to.contain('Examples:\n  mutt ');
+      expect(await cli.run(...path, '--help')).to.equal(0);
+      expect(cli.out, path.join(' ')).to.match(/^Usage: mutt [^\n]+\n\n\w/);
+      expect(cli.out, path.join(' ')).to.contain('Examples:\n  ');
     }
-  });
-
-  it('is described in docs/reference/cli.md, every command and option of it', () => {
-    const page = readFileSync(new URL('../../../docs/reference/cli.md', import.meta.url), 'utf8');
-    for (const command of everyCommand()) {
-      expect(page).to.contain(`mutt ${command.parent?.name() === 'rules' ? 'rules ' : ''}${command.name()}`);
-      for (const { long } of command.options) expect(page, command.name()).to.contain(`\`${long}`);
-    }
+    for (const group of everyCommand()) expect(group.description(), group.name()).to.not.equal('');
   });
 
   it('runs commands of the composition root and gives back their exit code', async () => {

@@ -221,7 +221,7 @@ describe('mutt rules', () => {
     });
   });
 
-  it('lists rules in 80 columns', async () => {
+  it('lists rules, in columns that scripts can rely on', async () => {
     server.rules = {
       rules: [
         STORED,
@@ -238,10 +238,9 @@ describe('mutt rules', () => {
     };
     expect(await cli.run('rules', 'list')).to.equal(0);
     expect(cli.out.split('\n')).to.deep.equal([
-      '  id prio name                       handling        team    matches',
-      '   7   20 link-down                  Page_only       NETO    LINK-3-UPDOWN',
-      '   8   20                            Page_only       NETO    (off)  severity <= 2',
-      '2 rules, in the order they are tried',
+      'id  version  priority  handling   team  name       matches',
+      ' 7        3        20  Page_only  NETO  link-down  LINK-3-UPDOWN',
+      ' 8        3        20  Page_only  NETO  -          (off) severity <= 2',
       '',
     ]);
   });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import type { Ledger, NodeStatus } from '../../../gateways/cli/admin-client.ts';
+import type { Ledger, NodeStatus } from '../../../gateways/cli/admin-documents.ts';
 import { statusView } from '../../../gateways/cli/status.ts';
 import { displayWidth, paletteFor } from '../../../gateways/cli/terminal-text.ts';
 import { CliRun } from './cli-run.ts';
@@ -35,7 +35,10 @@ const NODE: NodeStatus = {
         epoch: 7,
         restarts: 6,
         since: '2026-11-21T11:59:59.000Z',
-        exits: [{ reason: 'exited with code 1' }, { reason: 'failed: E_DISK_FULL: the disk is full' }],
+        exits: [
+          { at: '2026-11-21T11:59:50.000Z', reason: 'exited with code 1' },
+          { at: '2026-11-21T11:59:59.000Z', reason: 'failed: E_DISK_FULL: the disk is full' },
+        ],
       },
     ],
   },
@@ -52,7 +55,7 @@ const LEDGER: Ledger = {
 };
 const MEASURED = { ledger: LEDGER, rates: { accepted: 201.34, done: 9.5 } };
 const paint = paletteFor({
-  io: { stdout: { write: () => undefined }, stderr: { write: () => undefined }, isTTY: false, columns: 80 },
+  io: { isTTY: false },
   env: {},
 });
 
@@ -71,11 +74,10 @@ describe('the view of mutt status', () => {
       'rejected    2',
       'rule set    version 5 on 1 worker',
       '',
-      'actor        state         epoch restarts  for',
-      'node         running           1        0  1:02:03',
-      '  gateway-0  running           2        1  0:30',
-      '  match-0    waiting           7        6  0:01',
-      '    failed: E_DISK_FULL: the disk is full',
+      'actor        state    epoch  restarts      for  memory  waiting  last exit',
+      'node         running      1         0  1:02:03       -        -  -',
+      '  gateway-0  running      2         1     0:30       -        -  -',
+      '  match-0    waiting      7         6     0:01       -        -  failed: E_DISK…',
       '',
       'partition     accepted    in flight     balanced         lost',
       '        0        2,512           11          yes            0',
@@ -93,6 +95,18 @@ describe('the view of mutt status', () => {
         expect(displayWidth(line), line).to.be.at.most(width);
       }
     }
+  });
+
+  it('shows the pools, and why one is not of its size', () => {
+    const pools = [
+      { pool: 'gateway', size: 1, target: 1, problem: null },
+      { pool: 'match', size: 1, target: 4, problem: 'no memory\u001b[2J' },
+      { pool: 'forward', size: 2, target: 1 },
+    ];
+    const view = { width: 100, nowMs: NOW_MS, paint };
+    expect(statusView({ ...NODE, pools }, MEASURED, view)).to.include(
+      'pools       gateway 1 · match 1 of 4: no memory\ufffd[2J · forward 2 of 1: on its way',
+    );
   });
 
   it('names the destinations that are not well, with the reason', () => {

@@ -45,13 +45,7 @@ describe('terminal text', () => {
   });
 
   it('colours only a terminal that has not asked for none', () => {
-    const stream = { write: () => undefined };
-    const io = (isTTY: boolean): Parameters<typeof paletteFor>[0]['io'] => ({
-      stdout: stream,
-      stderr: stream,
-      isTTY,
-      columns: 80,
-    });
+    const io = (isTTY: boolean): Parameters<typeof paletteFor>[0]['io'] => ({ isTTY });
     expect(paletteFor({ io: io(true), env: {} }).red('x')).to.equal('\u001b[31mx\u001b[0m');
     expect(paletteFor({ io: io(true), env: { NO_COLOR: '' } }).red('x')).to.not.equal('x');
     expect(paletteFor({ io: io(true), env: { NO_COLOR: '1' } }).red('x')).to.equal('x');

@@ -1,0 +1,198 @@
+/**
+ * The documents of the admin API, as far as the commands use them. Times are RFC 3339.
+ *
+ * They are read leniently: a node may be older or newer than the command, so what is not needed to go on is optional.
+ */
+import type { TerminalState } from '../../actors/event.ts';
+
+export interface Ledger {
+  accepted: number;
+  replayed: number;
+  terminal: Partial<Record<TerminalState, number>>;
+  in_flight: number;
+  rejected: number;
+  balanced: boolean;
+  lost: number;
+  alerts?: { opened?: number; delivered?: number; dead?: number };
+  partitions: LedgerPartition[];
+}
+export interface LedgerPartition {
+  partition: number;
+  accepted: number;
+  in_flight: number;
+  balanced: boolean;
+  lost: number;
+  /** By lane: `ingest`, `alert:<destination>`. */
+  lanes?: Record<string, { entries: number; messages: number; bytes: number }>;
+  /** Waiting for a later try, by set. */
+  delayed?: Record<string, number>;
+}
+
+export interface TreeNode {
+  id: string;
+  /** `running`, `starting`, `backing off`, … */
+  status?: string;
+  epoch?: number;
+  restarts?: number;
+  since?: string;
+  /** Oldest first. */
+  exits?: { at: string; reason: string }[];
+  /** `local`, `thread`, `process` or `server`. */
+  placement?: string;
+  pid?: number;
+  heap_used_bytes?: number;
+  rss_bytes?: number;
+  waiting?: number;
+  doing?: string;
+  children?: TreeNode[];
+}
+
+export interface WorkerVersion {
+  worker: string;
+  version: number;
+}
+
+/** A pool of threads or processes, and how large it is to be. */
+export interface Pool {
+  pool: string;
+  size: number;
+  target: number;
+  /** Why it is not of that size; null while it is on its way. */
+  problem?: string | null;
+}
+
+export interface NodeStatus {
+  ready: boolean;
+  reasons?: string[];
+  version?: string;
+  pid?: number;
+  uptime_seconds?: number;
+  /** Name to address, for example `ingest`: `http://127.0.0.1:8080`. */
+  addresses?: Record<string, string>;
+  snapshot?: { version: number; applied?: WorkerVersion[] };
+  pools?: Pool[];
+  /** Those that are not well. */
+  destinations?: { name: string; state: string; last_error: string; since: string }[];
+  actors?: TreeNode;
+}
+
+export interface RecentAlerts {
+  alerts: { n: number; received_at: string; alert: Record<string, unknown> }[];
+  next: number;
+  /** Alerts between the number asked with and these that the node keeps no longer. */
+  missed?: number;
+}
+
+export interface AppliedRules {
+  created: number;
+  updated: number;
+  unchanged: number;
+  snapshot_version: number;
+}
+
+export type SettingValue = number | string | boolean;
+
+export interface SettingDocument {
+  key: string;
+  value: SettingValue;
+  default: SettingValue;
+  /** `default`, `environment` or `set`. */
+  source: string;
+  type: string;
+  unit?: string | null;
+  minimum?: number;
+  maximum?: number;
+  choices?: string[];
+  description?: string;
+  /** What a change of it does, and when. */
+  reacts?: string;
+  /** 0 when nothing is set. */
+  version: number;
+  updated_at?: string | null;
+  updated_by?: string | null;
+  guard?: GuardDocument | null;
+}
+
+/** A change that is watched and undone when it makes things worse. */
+export interface GuardDocument {
+  until: string;
+  /** Of 1. */
+  error_rate_max?: number | null;
+  latency_p99_ms_max?: number | null;
+  previous_value?: SettingValue | null;
+}
+
+export interface EffectiveConfiguration {
+  snapshot_version: number;
+  settings: Record<string, SettingValue>;
+  workers: WorkerVersion[];
+}
+
+/** One entry of the audit of changes. */
+export interface ChangeDocument {
+  id: number | string;
+  changed_at: string;
+  changed_by: string;
+  operation: string;
+  resource: string;
+  record_key: string;
+  old_values: unknown;
+  new_values: unknown;
+  reason?: string | null;
+  correlation_id?: string | null;
+  hash?: string | null;
+}
+
+/** What was decided about one event. */
+export interface EventAuditDocument {
+  event_id: string;
+  received_at: string;
+  hostname: string;
+  environment?: string;
+  team?: string | null;
+  matched_rule_id?: number | null;
+  handling_decision: string;
+  forwarded?: boolean;
+  raw_message?: string;
+}
+
+export interface ChainVerdict {
+  intact: boolean;
+  entries: number;
+  problems: { id: number; problem: string }[];
+}
+
+export interface KeyDocument {
+  name: string;
+  scopes: string[];
+  /** `node`: of a file of the node, which the API does not change. */
+  source?: string;
+  expires_at?: string | null;
+  previous_expires_at?: string | null;
+  created_at?: string | null;
+  /** `active`, `expired`, `revoked`, or `foreign`: made by nodes with another pepper. */
+  state?: string;
+}
+
+/** The one time that a key is shown. */
+export interface NewKey {
+  name: string;
+  key: string;
+  scopes: string[];
+  expires_at?: string | null;
+  previous_expires_at?: string | null;
+}
+
+export interface List<T> {
+  items: T[];
+  /** Where the rest begins; null when this is all. */
+  next: string | null;
+}
+
+/** One fault of a problem document. */
+export interface FieldFault {
+  field: string;
+  value?: unknown;
+  why: string;
+  mend?: string;
+}
