@@ -42,7 +42,7 @@ export class Product {
 
   /** Only the benchmark's rules decide: five that match 5 % of the corpus together, and 15 that match nothing. */
   async configure(destination: BareServer): Promise<void> {
-    const known = await this.node.admin<{ rules: { name: string }[] }>('/api/v2/rules');
+    const known = await this.node.admin<{ rules: { name: string }[] }>('/api/v2/rule-set');
     const rule = (match_string: string, more: object): object => ({
       match_string,
       prod_handling: 'Page_and_ticket',
@@ -68,7 +68,7 @@ export class Product {
         concurrency: 64,
       },
     ];
-    const { status, body } = await this.node.admin<{ snapshot_version: number }>('/api/v2/rules', {
+    const { status, body } = await this.node.admin<{ snapshot_version: number }>('/api/v2/rule-set', {
       method: 'PUT',
       body: { rules, destinations, reason: 'benchmark' },
     });

@@ -6,7 +6,11 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { BODY_BYTES_MAX } from '../../actors/ingest/decode-body.ts';
 import type { AdminPort } from '../../gateways/admin/admin-port.ts';
-import { adminRoutes } from '../../gateways/admin/admin-routes.ts';
+import { ADMIN_BODY_BYTES_MAX } from '../../gateways/admin/admin-server.ts';
+import { LIMIT_DEFAULT, LIMIT_MAX } from '../../gateways/admin/cursor.ts';
+import { adminEndpoints } from '../../gateways/admin/endpoints.ts';
+import { JSON_DEPTH_MAX } from '../../gateways/admin/json-body.ts';
+import { STATUS_OF_CODE } from '../../gateways/admin/problems.ts';
 import { RecentAlertRing } from '../../gateways/admin/recent-alerts.ts';
 import { DEPRECATED_INGEST_ROUTES, INGEST_ROUTES } from '../../gateways/ingest/ingest-server.ts';
 import { INGEST_LIMITS } from '../../gateways/ingest/limits.ts';
@@ -42,11 +46,26 @@ describe('The page of the HTTP API', () => {
     expect(page).to.include(`within ${INGEST_LIMITS.verdictTimeoutMs / 1000} s`);
   });
 
-  it('lists the routes of the admin port with their scopes, in their order', () => {
+  it('lists the routes of the admin port with their scopes and what they do, in their order', () => {
     // The routes are only listed, never called: nothing of the port is touched.
-    const routes = adminRoutes({} as AdminPort, new RecentAlertRing(systemClock));
-    const used = routes.map(({ method, path, scope }) => `${method.toUpperCase()} ${path} ${scope}`);
-    const listed = tableRows(page, 'Admin port (8090)').map((cells) => cells.slice(0, 3).join(' '));
+    const port = new Proxy({}, { get: () => ({}) }) as AdminPort;
+    const used = adminEndpoints(port, new RecentAlertRing(systemClock))
+      .filter(({ deprecated }) => deprecated !== true)
+      .map(({ method, path, scope, summary }) => [method.toUpperCase(), path, scope, summary].join(' | '));
+    const listed = tableRows(page, 'Admin port (8090)').map((cells) => cells.join(' | '));
     expect(listed).to.deep.equal(used);
+  });
+
+  it('names the limits of the admin port', () => {
+    expect(page).to.include(`at most ${ADMIN_BODY_BYTES_MAX / 1024 ** 2} MiB and ${JSON_DEPTH_MAX} levels`);
+    expect(page).to.include(`\`limit\` is 1 to ${LIMIT_MAX} (${LIMIT_DEFAULT} when left out)`);
+  });
+
+  it('lists every status that a refusal of the admin port can have', () => {
+    const listed = tableRows(page, 'Statuses').flatMap(
+      (cells) => cells.join(' ').match(/\b[2-5]\d\d\b/g) ?? [],
+    );
+    const used = Object.values(STATUS_OF_CODE).map((status) => status.slice(0, 3));
+    expect([...new Set(used)].filter((status) => !listed.includes(status))).to.deep.equal([]);
   });
 });

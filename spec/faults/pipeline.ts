@@ -201,9 +201,12 @@ export class Pipeline {
       laneGroup: 'work',
       nonce: `faults-${process.pid}`,
       ttlMs: LEASE_TTL_MS,
-      shares: this.slots.map(({ vitals }, partition) => ({ partitions: [partition], vitals })),
+      partitions: PARTITIONS.length,
       log: openLog({ level: 'silent', source: 'faults', file: undefined }),
     });
+    leases.deal(
+      this.slots.map(({ id, vitals }, partition) => ({ slot: id, partitions: [partition], vitals })),
+    );
     const supervisor = this.#supervisor();
     const producer = new Producer(opened.store, witness, PARTITIONS.length);
     this.#parts = { server, admin, opened, witness, producer, leases, supervisor };
@@ -218,7 +221,7 @@ export class Pipeline {
       pool: this.#pool,
       moduleUrl: new URL('../fixtures/faults/consumer-thread.ts', import.meta.url).href,
       params: async (): Promise<ConsumerThreadParams> => {
-        const tokens = await this.#parts.leases.tokensFor(partition);
+        const tokens = await this.#parts.leases.tokensFor(`consumer-${partition}`);
         for (const [, token] of tokens) this.tokens.set(partition, token);
         return { ...params, tokens };
       },

@@ -71,7 +71,7 @@ describe('A running node', function () {
   });
 
   async function applyRules(rules: object[] = []): Promise<number> {
-    const { status, body } = await node.admin<{ snapshot_version: number }>('/api/v2/rules', {
+    const { status, body } = await node.admin<{ snapshot_version: number }>('/api/v2/rule-set', {
       method: 'PUT',
       body: document(rules),
     });
@@ -142,7 +142,8 @@ describe('A running node', function () {
       ],
       [
         'a body that is no JSON',
-        () => fetchAdmin('/api/v2/rules', { ...withKey(node.adminKey), method: 'PUT', body: '{"rules": [' }),
+        () =>
+          fetchAdmin('/api/v2/rule-set', { ...withKey(node.adminKey), method: 'PUT', body: '{"rules": [' }),
         400,
         'E_JSON_MALFORMED',
       ],
@@ -166,7 +167,7 @@ describe('A running node', function () {
             body: '{"how":"gently"}',
           }),
         400,
-        'E_FIELD_INVALID',
+        'E_BODY_INVALID',
       ],
     ];
     for (const [what, ask, status, code] of cases) {
@@ -181,8 +182,8 @@ describe('A running node', function () {
     }
 
     it('refuses a rule that does not compile, names field and mend, and keeps the set in force', async () => {
-      const before = await node.admin<{ version: number; rules: unknown[] }>('/api/v2/rules');
-      const { status, body } = await node.admin<Problem>('/api/v2/rules', {
+      const before = await node.admin<{ version: number; rules: unknown[] }>('/api/v2/rule-set');
+      const { status, body } = await node.admin<Problem>('/api/v2/rule-set', {
         method: 'PUT',
         body: document([rule('bad', '(unclosed', { match_type: 'regex' }), rule('worse', '', {})]),
       });
@@ -190,7 +191,7 @@ describe('A running node', function () {
       expect(body.errors?.map(({ field }) => field)).to.include('rules[2].match_string');
       expect(body.errors?.some(({ field }) => field.startsWith('rules[3]'))).to.equal(true);
       for (const { why, mend } of body.errors ?? []) expect(`${why}|${mend}`).to.match(/.+\|.+/);
-      const now = await node.admin<{ version: number; rules: unknown[] }>('/api/v2/rules');
+      const now = await node.admin<{ version: number; rules: unknown[] }>('/api/v2/rule-set');
       expect(now.body).to.deep.equal(before.body);
       const numbers = await send(eventOf('ALERT-ONE'));
       await delivered(one, numbers);

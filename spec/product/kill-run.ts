@@ -134,7 +134,7 @@ export async function killRun(options: KillRunOptions): Promise<KillRunRow> {
 }
 
 async function configure(node: NodeUnderTest, sink: Sink): Promise<void> {
-  const { status, body } = await node.admin('/api/v2/rules', {
+  const { status, body } = await node.admin('/api/v2/rule-set', {
     method: 'PUT',
     body: {
       rules: [

@@ -16,17 +16,18 @@ export interface StoredRow {
   alertIds: string[];
 }
 
-/** Any SQL on the private server of the node in `dir`. One connection, closed afterwards. */
-export async function queryNode<Row>(dir: string, sql: string, values: unknown[] = []): Promise<Row[]> {
+/** Where the private server of the node in `dir` is, with user and password. */
+export function databaseUrlOf(dir: string): string {
   const password = readFileSync(join(dir, 'postgres', 'password'), 'utf8').trim();
   const settings = readFileSync(join(dir, 'postgres', 'postgresql.conf'), 'utf8');
   const port = Number(/^port = (\d+)$/m.exec(settings)?.[1]);
+  return `postgres://mutt:${encodeURIComponent(password)}@127.0.0.1:${port}/mutt`;
+}
+
+/** Any SQL on the private server of the node in `dir`. One connection, closed afterwards. */
+export async function queryNode<Row>(dir: string, sql: string, values: unknown[] = []): Promise<Row[]> {
   const database = pgp({
-    host: '127.0.0.1',
-    port,
-    user: 'mutt',
-    password,
-    database: 'mutt',
+    connectionString: databaseUrlOf(dir),
     max: 1,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });

@@ -38,7 +38,7 @@ describe('What a node tells without being asked', function () {
     const names = [...Object.keys(WAYS), 'secretless'];
     const urls = await Promise.all(names.map((name) => serve(name)));
     node = await NodeUnderTest.start();
-    const { status, body } = await node.admin<{ snapshot_version: number }>('/api/v2/rules', {
+    const { status, body } = await node.admin<{ snapshot_version: number }>('/api/v2/rule-set', {
       method: 'PUT',
       body: {
         rules: [

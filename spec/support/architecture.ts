@@ -22,7 +22,7 @@ export const LAYERS: readonly Layer[] = [
     may: [
       `gateways/${name}/`,
       'runtime/',
-      /^actors\/(ports|event)\.ts$/,
+      /^actors\/(ports|event|settings)\.ts$/,
       /^actors\/(.+\/)?messages\.ts$/,
       // What every HTTP edge shares, and how a secret is fetched, are pieces for the other gateways.
       ...(name === 'admin' || name === 'ingest' ? ['gateways/http/'] : []),
