@@ -199,13 +199,28 @@ interface Contradiction {
 }
 
 /**
+ * Checks a change of one key of `set`: its value, if it has one, and what all values mean together. What else is set and
+ * cannot be used (stored by another version) counts as not set, or it would stand in the way of every other change.
+ *
+ * @throws CodedError as `checkTogether`.
+ */
+export function checkChange(key: string, set: SettingValues, nodeDefaults: NodeDefaults = {}): void {
+  if (Object.hasOwn(set, key)) checkSetting(key, set[key]);
+  requireConsistent(effectiveSettings(set, nodeDefaults));
+}
+
+/**
  * Checks each value and what they mean together, with `nodeDefaults` where nothing was set.
  *
  * @throws CodedError as `checkSetting`, or E_SETTINGS_CONTRADICT with every contradiction in `details.faults`.
  */
 export function checkTogether(set: SettingValues, nodeDefaults: NodeDefaults = {}): void {
   for (const [key, value] of Object.entries(set)) checkSetting(key, value);
-  const faults = contradictions(effectiveSettings(set, nodeDefaults));
+  requireConsistent(effectiveSettings(set, nodeDefaults));
+}
+
+function requireConsistent(settings: Settings): void {
+  const faults = contradictions(settings);
   if (faults.length === 0) return;
   const lines = faults.map(({ field, why }) => `${field} ${why}`);
   throw new CodedError('E_SETTINGS_CONTRADICT', `settings contradict each other: ${lines.join('; ')}`, {

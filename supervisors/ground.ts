@@ -3,7 +3,7 @@
  * leases. Opened once the stores run, closed after everything above it has stopped.
  */
 import { join } from 'node:path';
-import { checkTogether } from '../actors/settings.ts';
+import { checkChange } from '../actors/settings.ts';
 import { openConnection } from '../gateways/postgres/connection.ts';
 import { createAuditMonths } from '../gateways/postgres/audit-months.ts';
 import { PostgresOutboxStore } from '../gateways/postgres/outbox-store.ts';
@@ -31,6 +31,8 @@ export interface GroundOptions extends PrepareOptions {
   config: StaticConfig;
   dataDir: string;
   redisUrl: string;
+  /** Hex. Nodes that share it believe each other's snapshots. */
+  pepper: string;
   /** Names this installation in its leases: the same after a restart, so that nobody waits for their expiry. */
   nonce: string;
   /** Aborted when the node stops: a ground that is being opened is given up. */
@@ -81,7 +83,11 @@ async function open(options: GroundOptions): Promise<Ground> {
     connectionsMax: 4,
     applicationName: 'mutt-supervisor',
   });
-  const channel = new SnapshotChannel({ url: options.redisUrl, keyPrefix: config.keyPrefix });
+  const channel = new SnapshotChannel({
+    url: options.redisUrl,
+    keyPrefix: config.keyPrefix,
+    pepper: Buffer.from(options.pepper, 'hex'),
+  });
   const snapshots = new SnapshotKeeper(
     new PostgresSnapshotSource(database),
     join(options.dataDir, SNAPSHOT_FILE),
@@ -135,7 +141,9 @@ async function open(options: GroundOptions): Promise<Ground> {
     return {
       store: opened.store,
       snapshots,
-      settings: new PostgresSettingsStore(database, (values) => checkTogether(values, config.settings)),
+      settings: new PostgresSettingsStore(database, (values, key) =>
+        checkChange(key, values, config.settings),
+      ),
       witness,
       leases,
       bounds,

@@ -91,13 +91,15 @@ export class GuardKeeper {
     try {
       const guarded = await settings.guarded();
       const now = requestTotals(guarded.length === 0 ? [] : samples());
-      const watches = new Map<string, Watch>();
+      // Before any is judged: one that cannot be settled must not end the watch of the others.
+      this.#watches = new Map(guarded.map((setting) => [nameOf(setting), this.#watchOf(setting, now)]));
+      const failures: unknown[] = [];
       for (const setting of guarded) {
-        const watch = this.#watchOf(setting, now);
-        watches.set(nameOf(setting), watch);
-        await this.#judge(setting, watch, now);
+        const watch = this.#watches.get(nameOf(setting));
+        if (watch === undefined) continue;
+        await this.#judge(setting, watch, now).catch((thrown: unknown) => failures.push(thrown));
       }
-      this.#watches = watches;
+      if (failures.length > 0) throw failures[0];
       this.#isAway = false;
     } catch (thrown) {
       // PostgreSQL is away, or the value cannot be taken back now: it is tried again, and told once.

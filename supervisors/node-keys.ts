@@ -7,10 +7,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CodedError } from '../runtime/errors.ts';
 import type { KeyRecord, KeyScope } from '../gateways/http/key-ring.ts';
 
 export interface NodeKeys {
-  /** Hex; part of every digest, so that a stolen table of digests is of no use alone. */
+  /** 64 hex digits; part of every digest, so that a stolen table of digests is of no use alone. */
   pepper: string;
   records: KeyRecord[];
   /** Name to the file that holds the key. */
@@ -30,13 +31,25 @@ const SCOPES: Record<NodeKeyName, (KeyScope | 'sink')[]> = {
   sink: ['sink'],
 };
 const KEY_BYTES = 32;
+/** Of what is not hex only the beginning would count, and of most texts nothing: a pepper that everybody knows. */
+const PEPPER = /^[0-9a-f]{64}$/i;
 const NONCE_BYTES = 12;
 
+/** Errors: E_PEPPER_INVALID. */
 export function openNodeKeys(dataDir: string): NodeKeys {
   const dir = join(dataDir, 'keys');
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   chmodSync(dir, 0o700);
   const pepper = secretFile(join(dir, 'pepper'), () => randomBytes(KEY_BYTES).toString('hex'));
+  if (!PEPPER.test(pepper)) {
+    throw new CodedError(
+      'E_PEPPER_INVALID',
+      `${join(dir, 'pepper')} does not hold ${KEY_BYTES * 2} hex digits`,
+      {
+        mend: 'Copy it whole from a backup or from the node that it was to be shared with.',
+      },
+    );
+  }
   const nonce = secretFile(join(dir, 'node'), () => randomBytes(NONCE_BYTES).toString('hex'));
   const names = Object.keys(SCOPES) as NodeKeyName[];
   const files = Object.fromEntries(

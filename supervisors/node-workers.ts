@@ -95,6 +95,8 @@ export class NodeWorkers {
   readonly #sizes: Readonly<Record<'match' | 'forward' | 'gateway', PoolSize>>;
   readonly #applied = new Map<string, number>();
   readonly #refused = new Map<string, string>();
+  /** By id, from before their first start: one that says while it starts which version it runs must be heard. */
+  readonly #slots = new Map<string, ThreadSlot | ProcessSlot>();
   readonly #lanes = new LaneReports();
   readonly #warnedKeys = new Set<string>();
   #ground: Ground | undefined;
@@ -235,8 +237,7 @@ export class NodeWorkers {
   }
 
   get #workers(): string[] {
-    const slots = [...LEASED_ROLES.flatMap((role) => this.pools[role].slots), ...this.gateways.slots];
-    return [...slots.map(({ id }) => id), this.admin.id];
+    return [...this.#slots.keys(), this.admin.id];
   }
 
   #tell(worker: string): void {
@@ -244,16 +245,16 @@ export class NodeWorkers {
     const { version, settings, snapshot, keys } = this.#inForce;
     const [role] = worker.split('-', 1);
     if (role === 'admin') this.admin.post({ type: 'snapshot', version, settings, snapshot, keys });
-    else if (role === 'gateway') this.#postToGateway(worker, { type: 'snapshot', ...this.#gatewayInForce() });
-    else {
+    else if (role === 'gateway') {
+      this.#post(worker, { type: 'snapshot', ...this.#gatewayInForce() } satisfies ToGateway);
+    } else {
       const content = { match: { version, settings, snapshot }, forward: this.#forwardInForce() };
-      const slot = this.pools[role as LeasedRole].slots.find(({ id }) => id === worker);
-      slot?.post({ type: 'snapshot', ...(content[role as 'match'] ?? { version, settings }) });
+      this.#post(worker, { type: 'snapshot', ...(content[role as 'match'] ?? { version, settings }) });
     }
   }
 
-  #postToGateway(id: string, message: ToGateway): void {
-    this.gateways.slots.find((slot) => slot.id === id)?.post(message);
+  #post(worker: string, message: unknown): void {
+    this.#slots.get(worker)?.post(message);
   }
 
   // What comes back
@@ -293,19 +294,25 @@ export class NodeWorkers {
   }
 
   #left(id: string): void {
-    for (const worker of this.#applied.keys()) {
-      if (worker === id || worker.startsWith(`${id}-`)) this.#applied.delete(worker);
-    }
+    this.#slots.delete(id);
+    this.#applied.delete(id);
+    this.#forgetThreadsOf(id);
     this.#refused.delete(id);
     this.#lanes.delete(id);
     this.#options.onLeft(id);
+  }
+
+  #forgetThreadsOf(id: string): void {
+    for (const worker of this.#applied.keys()) if (worker.startsWith(`${id}-`)) this.#applied.delete(worker);
   }
 
   /** What it knew of acknowledgements must not go with it: a loss would then be noticed too small. */
   #gatewayLeft(id: string): void {
     this.#left(id);
     const { highest } = this.#options.acknowledgements;
-    for (const slot of this.gateways.slots) this.#postToGateway(slot.id, { type: 'witnessed', highest });
+    for (const { id: other } of this.gateways.slots) {
+      this.#post(other, { type: 'witnessed', highest } satisfies ToGateway);
+    }
   }
 
   // What they are started with
@@ -339,6 +346,8 @@ export class NodeWorkers {
   #gatewayParams(id: string): GatewayParams {
     const { config, dataDir, keys, acknowledgements } = this.#options;
     mkdirSync(join(dataDir, 'witness'), { recursive: true, mode: 0o700 });
+    // Its last incarnation may have had more threads, and died before it could say that they left.
+    this.#forgetThreadsOf(id);
     return {
       ...this.#storeParams,
       ...this.#gatewayInForce(),
@@ -432,14 +441,17 @@ export class NodeWorkers {
       onLog: threadLog(this.#options.log, id),
     });
     this.#options.collector.attachBlock(id, slot.counters);
+    this.#slots.set(id, slot);
     return slot;
   }
 
   #gatewaySlot(id: string): ProcessSlot {
-    return this.#processSlot(id, './gateway/gateway-process.ts', {
+    const slot = this.#processSlot(id, './gateway/gateway-process.ts', {
       params: () => this.#gatewayParams(id),
       onMessage: (payload) => this.#fromGateway(payload as FromGateway),
     });
+    this.#slots.set(id, slot);
+    return slot;
   }
 
   #processSlot(

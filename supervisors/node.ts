@@ -217,6 +217,7 @@ export class MuttNode {
               passwordFile: join(dataDir, 'postgres', 'password'),
             }
           : undefined,
+      pepper: keys.pepper,
       nonce: keys.nonce,
       signal: this.#stopping.signal,
     });

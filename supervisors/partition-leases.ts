@@ -90,7 +90,11 @@ export class PartitionLeases {
     this.#holders.set(slot, { share, gone: Promise.withResolvers() });
     share.vitals?.set('leaseUntilMs', 0);
     const tokens: [number, Token][] = [];
-    for (const partition of share.partitions) tokens.push([partition, await this.#advance(partition)]);
+    for (const partition of share.partitions) {
+      tokens.push([partition, await this.#advance(partition)]);
+      // The next one may be another incarnation's by now: a new token for it would fence that one.
+      this.#requireAlive(slot, ends);
+    }
     return tokens;
   }
 

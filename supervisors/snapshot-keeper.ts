@@ -6,7 +6,8 @@
  * earlier version, that one is in force. While it is away a newer one that another node has published is taken. Whoever
  * reads a version that is not published yet publishes it and settles its notices, so no node has to be the one that does
  * it. Invariants: a set that cannot be read leaves the last one in force; a node whose PostgreSQL is away starts with the
- * newest of disk and Redis, which is always a whole one; only what was read from PostgreSQL is published.
+ * newest of disk and Redis, which is always a whole one; from Redis only what a node with the same pepper has signed;
+ * only what was read from PostgreSQL is published.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { BehaviorSubject, filter } from 'rxjs';
@@ -26,7 +27,7 @@ export interface SnapshotPublication {
   channel: {
     publish(snapshot: Snapshot): Promise<void>;
     publishedVersion(): Promise<number | undefined>;
-    /** As it is written there; undefined when nothing is. */
+    /** As a node with the same pepper has signed it; undefined when nothing is. Errors: E_SNAPSHOT_UNSIGNED. */
     latest(): Promise<unknown>;
     /** Gives back what ends the listening. */
     onNotice(listener: () => void): () => void;
@@ -60,6 +61,7 @@ export class SnapshotKeeper {
   #isRung = false;
   #isAway = false;
   #isUnpublishable = false;
+  #isUnsigned = false;
   /** Whether PostgreSQL has said that what is in force is the truth, without a gap since. */
   #isConfirmed = false;
   /** Whether it has to be published whatever version is there. */
@@ -190,8 +192,10 @@ export class SnapshotKeeper {
       } else if (isNewer(published.version) && !this.#isConfirmed && !this.#isStopped) {
         this.#putInForce(published);
       }
+      this.#isUnsigned = false;
     } catch (thrown) {
-      this.#cannotPublish(thrown);
+      if (codeOf(thrown) === 'E_SNAPSHOT_UNSIGNED') this.#ignoreUnsigned(thrown);
+      else this.#cannotPublish(thrown);
     }
   }
 
@@ -215,6 +219,14 @@ export class SnapshotKeeper {
       if (codeOf(thrown) === 'E_SNAPSHOT_TOO_LARGE') this.#refusedVersion = current.version;
       this.#cannotPublish(thrown);
     }
+  }
+
+  /** Told whatever else is wrong with Redis: somebody else may be writing there. */
+  #ignoreUnsigned(thrown: unknown): void {
+    if (!this.#isUnsigned) {
+      this.#log.warn({ error: thrown }, 'the rule set in Redis has no valid signature and is ignored');
+    }
+    this.#isUnsigned = true;
   }
 
   #cannotPublish(thrown: unknown): void {

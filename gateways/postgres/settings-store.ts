@@ -2,7 +2,7 @@
  * What was set for the whole installation, by key. What a key means and which values it takes is injected: the store
  * knows neither, and asks while it holds the lock, with the whole set as it would be.
  *
- * Invariants: after each call the whole set passes `check`; the version of a key only rises, also when it is unset and
+ * Invariants: after each change of a key the whole set passes `check`; the version of a key only rises, also when it is unset and
  * set again; a watched change is settled once, by whoever still finds it as it was.
  */
 import type { SettingValue, SettingValues } from '../../actors/ports.ts';
@@ -61,10 +61,13 @@ const VALUE_CHARS_MAX = 1_000;
 
 export class PostgresSettingsStore {
   readonly #connection: Connection;
-  readonly #check: (values: SettingValues) => void;
+  readonly #check: (values: SettingValues, key: string) => void;
 
-  /** `check` throws when the whole set, as it would be, cannot be used; what it throws is what the caller gets. */
-  constructor(connection: Connection, check: (values: SettingValues) => void) {
+  /**
+   * `check` throws when the whole set, as it would be after a change of `key`, cannot be used; what it throws is what the
+   * caller gets.
+   */
+  constructor(connection: Connection, check: (values: SettingValues, key: string) => void) {
     this.#connection = connection;
     this.#check = check;
   }
@@ -98,7 +101,7 @@ export class PostgresSettingsStore {
     checkedValue(value);
     const watch = options.guard ?? null;
     if (watch !== null) checkGuard(watch);
-    return this.#change(author, async (transaction, record) => {
+    return this.#change(key, author, async (transaction, record) => {
       const [current] = await read(transaction, key);
       requireVersion(key, current?.version ?? null, options);
       const guard = watch === null ? null : { ...watch, previousValue: current?.value ?? null };
@@ -109,7 +112,7 @@ export class PostgresSettingsStore {
   /** Back to the default. False when it was not set. Errors: as `set`. */
   async unset(key: string, options: Precondition, author: ChangeAuthor): Promise<boolean> {
     checkedKey(key);
-    return this.#change(author, async (transaction, record) => {
+    return this.#change(key, author, async (transaction, record) => {
       const [current] = await read(transaction, key);
       requireVersion(key, current?.version ?? null, options);
       return remove(transaction, record, key);
@@ -127,7 +130,7 @@ export class PostgresSettingsStore {
   ): Promise<StoredSetting | undefined> {
     checkedKey(key);
     const toVersion = options.toVersion === undefined ? null : checkedId(options.toVersion, 'to_version');
-    return this.#change(author, async (transaction, record) => {
+    return this.#change(key, author, async (transaction, record) => {
       const [current] = await read(transaction, key);
       requireVersion(key, current?.version ?? null, options);
       const [earlier] = await transaction.rows<{ value: SettingValue | null }>('find_earlier_setting', [
@@ -153,7 +156,7 @@ export class PostgresSettingsStore {
     checkedKey(key);
     const reason = [author.reason, detail].filter((text) => text !== null && text !== undefined).join(': ');
     const settler = { ...author, reason };
-    return this.#change(settler, async (transaction, record) => {
+    return this.#change(key, settler, async (transaction, record) => {
       const [current] = await read(transaction, key);
       if (current === undefined || current.version !== version || current.guard === null) return false;
       const value = verdict === 'keep' ? current.value : current.guard.previousValue;
@@ -163,6 +166,7 @@ export class PostgresSettingsStore {
   }
 
   async #change<T>(
+    key: string,
     author: ChangeAuthor,
     work: (transaction: Transaction, record: RecordChange) => Promise<T>,
   ): Promise<T> {
@@ -172,7 +176,7 @@ export class PostgresSettingsStore {
         isChanged = true;
         record(change);
       });
-      if (isChanged) this.#check(settingValues(await read(transaction, null)));
+      if (isChanged) this.#check(settingValues(await read(transaction, null)), key);
       return done;
     });
     return result;

@@ -3,9 +3,12 @@
  *
  * Redis is not the truth, PostgreSQL is: what is here is a copy for nodes that cannot reach it, and a bell that saves
  * waiting for the next poll. Both connections come back by themselves; a notice that was missed meanwhile is made up for
- * by one at the reconnect. Invariants: version and document are written together, and what is read is bounded and says
- * nothing about who wrote it: whoever takes it checks it.
+ * by one at the reconnect. Whoever may write to Redis could write one as well, and it holds rules and digests of keys:
+ * so it is signed with a secret that only nodes share. Invariants: version, document and signature are written together;
+ * what is read is bounded, and nothing is given out that was not signed by a node of the same pepper for this key prefix.
+ * The version and the notices are not signed: they only say that it is worth a look.
  */
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Snapshot } from '../../actors/ports.ts';
 import { CodedError, messageOf } from '../../runtime/errors.ts';
@@ -15,6 +18,8 @@ export interface SnapshotChannelOptions {
   url: string;
   /** Begins the key, as it begins all others. */
   keyPrefix: string;
+  /** Of this node. Nodes that share it believe each other's snapshots. */
+  pepper: Uint8Array;
   /** Shown in CLIENT LIST; default `mutt-snapshot`. */
   name?: string;
 }
@@ -24,11 +29,16 @@ const DOCUMENT_BYTES_MAX = 64 * 1024 * 1024;
 const COMMAND_TIMEOUT_MS = 2_000;
 const VERSION_FIELD = 'version';
 const DOCUMENT_FIELD = 'document';
+const SIGNATURE_FIELD = 'signature';
+/** HMAC-SHA-256, as hex digits. */
+const SIGNATURE = /^[0-9a-f]{64}$/;
+const SIGNATURE_CHARS = 64;
 
 export class SnapshotChannel {
   readonly #key: string;
   readonly #topic: string;
   readonly #bytesMax: number;
+  readonly #signingKey: Buffer;
   readonly #connection: Redis;
   readonly #hearing: Redis;
   /** Settles when the first connection is there, or has had its time: commands before that would fail. */
@@ -37,12 +47,14 @@ export class SnapshotChannel {
 
   /** Connects by itself, now and whenever it has to. `bytesMax` bounds a snapshot in both directions. */
   constructor(
-    { url, keyPrefix, name = 'mutt-snapshot' }: SnapshotChannelOptions,
+    { url, keyPrefix, pepper, name = 'mutt-snapshot' }: SnapshotChannelOptions,
     bytesMax = DOCUMENT_BYTES_MAX,
   ) {
     this.#key = `${keyPrefix}:snapshot`;
     this.#topic = `${keyPrefix}:snapshot:notice`;
     this.#bytesMax = bytesMax;
+    // One of its own: the pepper itself makes the digests of API keys.
+    this.#signingKey = createHmac('sha256', pepper).update('snapshot signature').digest();
     this.#connection = connectRedis({ url, name });
     this.#opened = whenReady(this.#connection, COMMAND_TIMEOUT_MS).catch(() => undefined);
     this.#hearing = connectRedis({ url, name: `${name}-notices` });
@@ -58,7 +70,11 @@ export class SnapshotChannel {
     await this.#ask(() =>
       this.#connection
         .multi()
-        .hset(this.#key, VERSION_FIELD, version, DOCUMENT_FIELD, document)
+        .hset(this.#key, {
+          [VERSION_FIELD]: version,
+          [DOCUMENT_FIELD]: document,
+          [SIGNATURE_FIELD]: this.#signatureOf(document).toString('hex'),
+        })
         .publish(this.#topic, String(version))
         .exec()
         .then((replies) => {
@@ -75,19 +91,21 @@ export class SnapshotChannel {
   }
 
   /**
-   * What is published, as it is written there; undefined when nothing is. Errors: E_SNAPSHOT_TOO_LARGE,
-   * E_SNAPSHOT_CHANNEL (transient).
+   * What is published, as it was signed; undefined when nothing is. Errors: E_SNAPSHOT_UNSIGNED (no valid signature),
+   * E_SNAPSHOT_TOO_LARGE, E_SNAPSHOT_CHANNEL (transient).
    */
   async latest(): Promise<unknown> {
     const length = await this.#ask(() => this.#connection.hstrlen(this.#key, DOCUMENT_FIELD));
     this.#requireSize(length);
-    const document = await this.#ask(() => this.#connection.hget(this.#key, DOCUMENT_FIELD));
+    const signatureLength = await this.#ask(() => this.#connection.hstrlen(this.#key, SIGNATURE_FIELD));
+    if (signatureLength > SIGNATURE_CHARS) throw unsigned();
+    const [document = null, signature = null] = await this.#ask(() =>
+      this.#connection.hmget(this.#key, DOCUMENT_FIELD, SIGNATURE_FIELD),
+    );
     if (document === null) return undefined;
-    try {
-      return JSON.parse(document) as unknown;
-    } catch {
-      return undefined;
-    }
+    if (signature === null || !SIGNATURE.test(signature)) throw unsigned();
+    if (!timingSafeEqual(Buffer.from(signature, 'hex'), this.#signatureOf(document))) throw unsigned();
+    return JSON.parse(document) as unknown;
   }
 
   /** Calls `listener` at every notice and after every reconnect. Gives back what ends that. */
@@ -114,6 +132,10 @@ export class SnapshotChannel {
 
   #ring(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  #signatureOf(document: string): Buffer {
+    return createHmac('sha256', this.#signingKey).update(`${this.#key}\n${document}`).digest();
   }
 
   #requireSize(bytes: number): void {
@@ -149,4 +171,14 @@ export class SnapshotChannel {
       clearTimeout(timer);
     }
   }
+}
+
+function unsigned(): CodedError {
+  return new CodedError(
+    'E_SNAPSHOT_UNSIGNED',
+    'what is published was not signed by a node with the same pepper',
+    {
+      mend: 'Copy keys/pepper of the node that publishes to this one and restart it; if all nodes have the same one, look who else writes to Redis.',
+    },
+  );
 }

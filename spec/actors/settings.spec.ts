@@ -4,6 +4,7 @@ import { describe, it } from 'mocha';
 import {
   SETTINGS,
   allowedValues,
+  checkChange,
   checkSetting,
   checkTogether,
   effectiveSettings,
@@ -148,5 +149,25 @@ describe('Settings together', () => {
       code = codeOf(thrown);
     }
     expect(code).to.equal('E_SETTING_INVALID');
+  });
+});
+
+describe('A change of a setting', () => {
+  it('is refused when its own value cannot be used, or contradicts others', () => {
+    expect(thrownBy(() => checkChange('log.level', { 'log.level': 'loud' })).code).to.equal(
+      'E_SETTING_INVALID',
+    );
+    expect(thrownBy(() => checkChange('no.such', { 'no.such': 1 })).code).to.equal('E_SETTING_UNKNOWN');
+    const set = { 'forward.retry.baseMs': 70_000 };
+    for (const key of ['forward.retry.baseMs', 'forward.retry.delayMaxMs']) {
+      expect(thrownBy(() => checkChange(key, set)).code, key).to.equal('E_SETTINGS_CONTRADICT');
+    }
+  });
+
+  it('is not held up by what another version has stored', () => {
+    const set = { 'pool.match.size': 500, 'gone.since': 1, 'log.level': 'debug' };
+    for (const key of ['log.level', 'forward.retry.baseMs']) {
+      expect(() => checkChange(key, set), key).not.to.throw();
+    }
   });
 });

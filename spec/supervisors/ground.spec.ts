@@ -40,6 +40,7 @@ describe('openGround', function () {
       databaseUrl: database.url,
       log: { debug: log, info: log, warn: log, error: log } as never,
       own: undefined,
+      pepper: '00'.repeat(32),
       nonce: 'spec',
       signal: new AbortController().signal,
       ...options,

@@ -24,6 +24,7 @@ describe('GuardKeeper', () => {
   let changes: number;
   let failure: CodedError | undefined;
   let isTaken: boolean;
+  let stuckKey: string | undefined;
   let keeper: GuardKeeper;
 
   beforeEach(() => {
@@ -36,6 +37,7 @@ describe('GuardKeeper', () => {
     changes = 0;
     failure = undefined;
     isTaken = false;
+    stuckKey = undefined;
     stored = [guarded({ errorRateMax: 0.05, latencyP99MsMax: 100 })];
     keeper = open();
   });
@@ -49,6 +51,7 @@ describe('GuardKeeper', () => {
         },
         settleGuard: async (key, version, verdict, { changedBy: by }, detail) => {
           if (isTaken) return false;
+          if (key === stuckKey) throw new CodedError('E_SETTINGS_CONTRADICT', 'planted');
           settled.push({ key, version, verdict, by, detail });
           stored = stored.filter((setting) => setting.key !== key);
           return true;
@@ -216,6 +219,25 @@ describe('GuardKeeper', () => {
     counters.add(requestCounter('away'), 100);
     await look();
     expect(settled[0]).to.include({ verdict: 'revert' });
+  });
+
+  it('judges every change, also when another one cannot be taken back', async () => {
+    const stuck = { ...guarded({ errorRateMax: 0.05 }), key: 'forward.retry.delayMaxMs' };
+    stored = [stuck, ...stored];
+    stuckKey = stuck.key;
+    await look();
+    counters.add(requestCounter('away'), 100);
+    await look();
+    await look();
+    expect(settled.map(({ key, verdict }) => [key, verdict])).to.deep.equal([
+      ['match.batch.eventsMax', 'revert'],
+    ]);
+    expect(warnings.filter((line) => JSON.stringify(line).includes('E_SETTINGS_CONTRADICT'))).to.have.length(
+      1,
+    );
+    stuckKey = undefined;
+    await look();
+    expect(settled.at(-1)).to.include({ key: stuck.key, verdict: 'revert' });
   });
 
   it('counts what a gateway that has ended had counted', async () => {

@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
+import { CodedError } from '../../runtime/errors.ts';
 import { openNodeKeys } from '../../supervisors/node-keys.ts';
 import { specDirectory } from '../support/servers.ts';
 
@@ -28,6 +29,20 @@ describe('openNodeKeys', () => {
     const { files } = openNodeKeys(dir);
     rmSync(files.admin);
     expect(openNodeKeys(dir).made).to.deep.equal(['admin']);
+  });
+
+  it('refuses a pepper that is none: of what is not hex nothing would be left', () => {
+    openNodeKeys(dir);
+    const file = join(dir, 'keys', 'pepper');
+    for (const text of ['changeme', 'abcd', `${'0'.repeat(63)}x`, '0'.repeat(63)]) {
+      writeFileSync(file, `${text}\n`);
+      expect(() => openNodeKeys(dir), text)
+        .to.throw(CodedError)
+        .that.includes({ code: 'E_PEPPER_INVALID' })
+        .and.satisfies((error: CodedError) => !`${error.message} ${JSON.stringify(error)}`.includes(text));
+    }
+    writeFileSync(file, `${'AB'.repeat(32)}\n`);
+    expect(openNodeKeys(dir).pepper).to.equal('AB'.repeat(32));
   });
 
   it('gives names, scopes and digests, never a key', () => {

@@ -155,5 +155,18 @@ describe('PartitionLeases', () => {
       expect(leases.isBehind('match-1')).to.equal(false);
       expect(await leases.tokensFor('match-1')).to.have.length(3);
     });
+
+    it('takes nothing from its successor when a start is given up between two tokens', async () => {
+      const leases = open();
+      await leases.start();
+      const late = rejectionOf(leases.tokensFor('match-1'));
+      leases.givenUp('match-1');
+      const tokens = await leases.tokensFor('match-1');
+      expect(await late).to.include({ code: 'E_START_ABORTED', kind: 'transient' });
+      for (const [partition, token] of tokens) {
+        const commit = { ...commitOf(token, { counters: { a: 1 } }), partition };
+        expect(await store.commit(commit), `partition ${partition}`).to.deep.equal({ status: 'committed' });
+      }
+    });
   });
 });

@@ -26,6 +26,7 @@ import { specDirectory, startOwnPostgres, startOwnRedis } from '../support/serve
 const TIMEOUT_MS = 60_000;
 const AUTHOR = { changedBy: 'nils' };
 const KEY = 'pool.match.size';
+const PEPPER = 'the pepper of these nodes';
 
 interface NodeUnderTest {
   keeper: SnapshotKeeper;
@@ -73,7 +74,7 @@ describe('SnapshotKeeper on real servers', function () {
 
   function node(databaseUrl = postgres.url, dir = specDirectory('publication')): NodeUnderTest {
     const connection = openConnection({ url: databaseUrl, connectionsMax: 2 });
-    const channel = new SnapshotChannel({ url: redis.url, keyPrefix });
+    const channel = new SnapshotChannel({ url: redis.url, keyPrefix, pepper: Buffer.from(PEPPER) });
     closers.push(
       () => connection.close(),
       () => channel.close(),
@@ -204,6 +205,28 @@ describe('SnapshotKeeper on real servers', function () {
     }
     expect(cut.keeper.current).to.deep.equal(current);
     expect(cut.logged.slice(before)).to.have.length(1);
+  });
+
+  it('ignores what nobody with its pepper has signed, and says so once, also while Redis has other troubles', async () => {
+    const writer = node();
+    await writer.keeper.start();
+    const cut = node(nobody);
+    await cut.keeper.start();
+    const { current } = cut.keeper;
+    const version = Number(current?.version);
+    await writer.keeper.stop();
+    const before = cut.logged.length;
+    await writer.channel.publish({ version: version + 1 } as Snapshot);
+    await cut.keeper.refresh();
+    const raw = await rawRedis();
+    const forged = JSON.stringify({ ...current, version: version + 2, settings: { [KEY]: 9 } });
+    await raw.hset(`${keyPrefix}:snapshot`, { version: version + 2, document: forged });
+    for (let looks = 0; looks < 3; looks++) await cut.keeper.refresh();
+    expect(cut.keeper.current).to.deep.equal(current);
+    expect(cut.logged.slice(before).filter((text) => text.includes('no valid signature'))).to.have.length(1);
+    const real = { ...(current as Snapshot), version: version + 3 };
+    await writer.channel.publish(real);
+    await runs(cut, version + 3);
   });
 
   it('follows PostgreSQL back to an earlier version, whatever is in Redis', async () => {

@@ -2,7 +2,7 @@
  * The dynamic settings for the API. What is set is read from PostgreSQL, so that whoever changes something sees it; what
  * holds on this node without that is asked of the supervisor once, since it cannot change while it runs.
  */
-import { checkSetting, checkTogether, findSetting } from '../../actors/settings.ts';
+import { checkChange, checkSetting, findSetting } from '../../actors/settings.ts';
 import type { NodeDefaults, Settings, SettingValue } from '../../actors/settings.ts';
 import type { SettingGuard, SettingsPort } from '../../gateways/admin/admin-port.ts';
 import type { SettingDocument } from '../../gateways/admin/documents.ts';
@@ -28,7 +28,9 @@ export interface SettingsPortOptions {
 export function settingsPort(options: SettingsPortOptions): SettingsPort {
   const { effective, onChange, clock } = options;
   let nodeDefaults: NodeDefaults | undefined;
-  const store = new PostgresSettingsStore(options.database, (values) => checkTogether(values, nodeDefaults));
+  const store = new PostgresSettingsStore(options.database, (values, key) =>
+    checkChange(key, values, nodeDefaults),
+  );
 
   const known = async (): Promise<NodeDefaults> => {
     nodeDefaults ??= (await effective()).defaults;

@@ -61,6 +61,7 @@ export class IngestPool implements ResizablePool {
       await this.supervisor.addChild(this.#child(slot));
     } catch (thrown) {
       this.#options.threads.remove(slot.id);
+      this.#options.onLeft(slot.id);
       throw thrown;
     }
     this.#size += 1;

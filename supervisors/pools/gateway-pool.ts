@@ -46,9 +46,15 @@ export class GatewayPool implements ResizablePool {
   }
 
   async #addSlot(): Promise<void> {
-    const { group, openSlot, child } = this.#options;
+    const { group, openSlot, closeSlot, child } = this.#options;
     const slot = openSlot(`gateway-${this.#slots.length}`);
-    await group.add(child(slot.id, slot.start));
+    try {
+      await group.add(child(slot.id, slot.start));
+    } catch (thrown) {
+      // Its threads may have said already which version they run: nobody is to wait for them.
+      closeSlot(slot);
+      throw thrown;
+    }
     this.#slots.push(slot);
   }
 

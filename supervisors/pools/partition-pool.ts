@@ -74,7 +74,11 @@ export class PartitionPool implements ResizablePool {
   }
 
   isAt(target: number): boolean {
-    return this.size === target && !this.#slots.some(({ id }) => this.#leases?.isBehind(id) === true);
+    // Dealt to other slots than there are (the ground has changed, or they could not leave), it is not.
+    const isDealt = this.#shares.length === this.size;
+    return (
+      this.size === target && isDealt && !this.#slots.some(({ id }) => this.#leases?.isBehind(id) === true)
+    );
   }
 
   async approach(target: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
 import type { SettingValues } from '../../../actors/ports.ts';
+import { checkChange } from '../../../actors/settings.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import { openConnection } from '../../../gateways/postgres/connection.ts';
 import { PostgresConfigAudit } from '../../../gateways/postgres/config-audit.ts';
@@ -307,6 +308,41 @@ describe('PostgresSettingsStore', function () {
       await store.set(KEY, 3, { guard: WATCH }, AUTHOR);
       await store.set(KEY, 3, {}, AUTHOR);
       expect(await store.guarded()).to.deep.equal([]);
+    });
+  });
+
+  describe('with values of another version of the program', () => {
+    const LEVEL = 'log.level';
+    let other: PostgresSettingsStore;
+    let present: PostgresSettingsStore;
+    before(() => {
+      const { connection } = database;
+      other = new PostgresSettingsStore(connection, () => undefined);
+      present = new PostgresSettingsStore(connection, (values, key) => checkChange(key, values));
+    });
+
+    it('never brings one back that can no longer be used', async () => {
+      await other.set(LEVEL, 'loud', {}, AUTHOR);
+      const guard = { untilMs: Date.now() + 60_000, errorRateMax: 0.1, latencyP99MsMax: null };
+      await other.set(LEVEL, 'debug', { guard }, AUTHOR);
+      for (const attempt of [
+        () => present.rollback(LEVEL, {}, AUTHOR),
+        () => present.rollback(LEVEL, { toVersion: 1 }, AUTHOR),
+        () => present.settleGuard(LEVEL, 2, 'revert', AUTHOR, 'harm'),
+      ]) {
+        expect(await rejectionOf(attempt())).to.include({ code: 'E_SETTING_INVALID' });
+      }
+      expect(settingOf(await present.get(LEVEL))).to.deep.equal(['debug', 2]);
+    });
+
+    it('changes and unsets others in spite of it, and it as well', async () => {
+      await other.set(KEY, 500, {}, AUTHOR);
+      await other.set('gone.since', 1, {}, AUTHOR);
+      await present.set(LEVEL, 'debug', {}, AUTHOR);
+      await present.set(LEVEL, 'warn', {}, AUTHOR);
+      expect(settingOf(await present.rollback(LEVEL, {}, AUTHOR))).to.deep.equal(['debug', 3]);
+      expect(await present.unset(KEY, {}, AUTHOR)).to.equal(true);
+      expect(await present.unset('gone.since', {}, AUTHOR)).to.equal(true);
     });
   });
 

@@ -11,6 +11,7 @@ import { specDirectory, specRedisUrl, startOwnRedis } from '../../support/server
 import { freshPrefix, until } from '../../runtime/durable/store-under-test.ts';
 
 const TIMEOUT_MS = 30_000;
+const PEPPER = 'the pepper of these nodes';
 const snapshotOf = (version: number, changes: Partial<Snapshot> = {}): Snapshot => ({
   version,
   rules: [],
@@ -43,8 +44,11 @@ describe('SnapshotChannel', function () {
   });
   after(() => redis.disconnect());
 
-  const open = (bytesMax?: number, at = url): SnapshotChannel => {
-    const channel = new SnapshotChannel({ url: at, keyPrefix, name: `spec-${keyPrefix}` }, bytesMax);
+  const open = (bytesMax?: number, at = url, pepper = PEPPER): SnapshotChannel => {
+    const channel = new SnapshotChannel(
+      { url: at, keyPrefix, pepper: Buffer.from(pepper), name: `spec-${keyPrefix}` },
+      bytesMax,
+    );
     channels.push(channel);
     return channel;
   };
@@ -105,7 +109,7 @@ describe('SnapshotChannel', function () {
     expect(await rejectionOf(small.latest())).to.include({ code: 'E_SNAPSHOT_TOO_LARGE' });
   });
 
-  it('says nothing is there when somebody has written something else', async () => {
+  it('gives out nothing when somebody has written something else', async () => {
     const channel = open();
     for (const [version, document] of [
       ['', '{"version":'],
@@ -115,7 +119,7 @@ describe('SnapshotChannel', function () {
     ] as const) {
       await redis.hset(`${keyPrefix}:snapshot`, { version, document });
       expect(await channel.publishedVersion(), version).to.equal(undefined);
-      expect(await channel.latest(), document).to.equal(undefined);
+      expect(await rejectionOf(channel.latest()), document).to.include({ code: 'E_SNAPSHOT_UNSIGNED' });
     }
     await redis.del(`${keyPrefix}:snapshot`);
     await redis.set(`${keyPrefix}:snapshot`, 'a string');
@@ -127,6 +131,42 @@ describe('SnapshotChannel', function () {
       expect(await rejectionOf(attempt())).to.include({ code: 'E_SNAPSHOT_CHANNEL' });
     }
     await redis.del(`${keyPrefix}:snapshot`);
+  });
+
+  describe('believes only what a node with the same pepper has signed for this prefix:', () => {
+    const forgeries: [string, (key: string, real: Record<string, string>) => unknown][] = [
+      [
+        'another document',
+        (key, { document = '' }) => redis.hset(key, { document: document.replace('"info"', '"debug"') }),
+      ],
+      ['no signature', (key) => redis.hdel(key, 'signature')],
+      ['a short signature', (key, { signature = '' }) => redis.hset(key, { signature: signature.slice(2) })],
+      ['an endless signature', (key) => redis.hset(key, { signature: 'a'.repeat(100_000) })],
+      ['another signature', (key) => redis.hset(key, { signature: '0'.repeat(64) })],
+      ['one of a node with another pepper', () => open(undefined, url, 'another').publish(snapshotOf(8))],
+    ];
+    for (const [what, forge] of forgeries) {
+      it(what, async () => {
+        const channel = open();
+        await channel.publish(snapshotOf(7));
+        const key = `${keyPrefix}:snapshot`;
+        await forge(key, await redis.hgetall(key));
+        expect(await rejectionOf(channel.latest())).to.include({
+          code: 'E_SNAPSHOT_UNSIGNED',
+          kind: 'permanent',
+        });
+        await channel.publish(snapshotOf(9));
+        expect(await channel.latest()).to.deep.equal(snapshotOf(9));
+      });
+    }
+
+    it('one of another installation', async () => {
+      await open().publish(snapshotOf(7));
+      const real = await redis.hgetall(`${keyPrefix}:snapshot`);
+      keyPrefix = freshPrefix();
+      await redis.hset(`${keyPrefix}:snapshot`, real);
+      expect(await rejectionOf(open().latest())).to.include({ code: 'E_SNAPSHOT_UNSIGNED' });
+    });
   });
 
   it('fails while nobody listens, and never with the password', async () => {

@@ -193,6 +193,16 @@ describe('PartitionPool', () => {
     expect(everyOwner()).to.deep.equal(['match-0', 'match-1', 'match-2']);
   });
 
+  it('leaves no partition without an owner when the ground changes while it shrinks', async () => {
+    await start(4);
+    const resized = pool.approach(2);
+    await pool.open(leases, 4);
+    await resized;
+    while (!pool.isAt(2)) await pool.approach(2);
+    expect(pool.shares.flatMap(({ partitions }) => partitions)).to.have.length(PARTITIONS);
+    expect(everyOwner()).to.deep.equal(['match-0', 'match-1']);
+  });
+
   it('ends with each partition owned once, whatever sizes follow each other', async () => {
     await start(1);
     for (const size of [4, 2, 9, 3, 1, 8, 5]) {
