@@ -53,6 +53,13 @@ const ROWS: Record<string, string[]> = {
     'POST to webhook, low load',
     'POST to webhook, half load',
   ],
+  control: [
+    'change to every worker, 1 match threads',
+    'change to every worker, 2 match threads',
+    'API, one setting, idle',
+    'API, a change, idle',
+    'API, ledger, ingest at 70 %',
+  ],
 };
 
 /** Always the same: figures are compared by it. */
@@ -102,6 +109,6 @@ describe('npm run bench', function () {
   it('names the benchmarks there are when it is given another', async () => {
     const { code, output } = await run('speed');
     expect(code).to.equal(2);
-    expect(output).to.contain('runtime, durable, pipeline');
+    expect(output).to.contain('runtime, durable, pipeline, control');
   });
 });

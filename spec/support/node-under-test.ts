@@ -154,13 +154,14 @@ export class NodeUnderTest {
 
   async admin<T>(
     path: string,
-    init: { method?: string; body?: unknown } = {},
+    init: { method?: string; body?: unknown; headers?: Record<string, string> } = {},
   ): Promise<{ status: number; body: T }> {
     const reply = await fetch(`http://127.0.0.1:${this.ports.admin}${path}`, {
       method: init.method ?? 'GET',
       headers: {
         'x-api-key': this.adminKey,
         ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...init.headers,
       },
       ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
       signal: AbortSignal.timeout(15_000),
