@@ -15,7 +15,7 @@ import type { Snapshot } from '../actors/ports.ts';
 import { effectiveSettings } from '../actors/settings.ts';
 import type { Settings } from '../actors/settings.ts';
 import { pepperFingerprint } from '../gateways/http/key-ring.ts';
-import { systemClock } from '../runtime/clock.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError } from '../runtime/errors.ts';
 import type { StartChild } from '../runtime/placement.ts';
 import { ProcessSlot } from '../runtime/process/process-slot.ts';
@@ -79,6 +79,7 @@ const THREAD_HEAP_MB_MAX = 512;
 const THREADS_MAX = 256;
 const START_TIMEOUT_MS = 30_000;
 const REMEDIATION_THREADS = 1;
+const APPLIED_LOOK_MS = 5;
 
 export class NodeWorkers {
   /** In the order of their start. */
@@ -175,6 +176,15 @@ export class NodeWorkers {
   /** Destinations that are not well. */
   get unwell(): LaneReport[] {
     return this.#lanes.destinations;
+  }
+
+  /** Settles when every worker runs what holds now, or `timeoutMs` have passed. */
+  async whenApplied(timeoutMs: number): Promise<void> {
+    const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+    const isBehind = ({ version }: WorkerVersion): boolean => version < (this.#inForce?.version ?? 0);
+    while (this.applied.some(isBehind) && systemClock.monotonicMs() < deadlineMs) {
+      await sleep(systemClock, APPLIED_LOOK_MS);
+    }
   }
 
   get sizes(): PoolView[] {

@@ -55,6 +55,7 @@ export interface NodeOptions {
 
 const STOP_MS = 12_000;
 const STORE_STOP_MS = 20_000;
+const APPLIED_WAIT_MS = 2_000;
 const NODE_STOP_MS = 60_000;
 
 export class MuttNode {
@@ -122,6 +123,7 @@ export class MuttNode {
         reasonsNotReady: () => this.#reasonsNotReady(),
       }),
       rates: () => this.#rates.document(),
+      refreshed: () => this.#refreshed(),
       restart: (request: RestartRequest) => this.#restart(request),
     });
   }
@@ -257,6 +259,12 @@ export class MuttNode {
     if (this.#adminCalls.receive(payload)) return;
     if ((payload as { type?: unknown }).type === 'configuration changed')
       void this.#ground?.snapshots.refresh();
+  }
+
+  /** What was changed just now is in force here; a worker that hangs is not waited for. */
+  async #refreshed(): Promise<void> {
+    await this.#ground?.snapshots.refreshNow();
+    await this.#workers.whenApplied(APPLIED_WAIT_MS);
   }
 
   #reasonsNotReady(): string[] {

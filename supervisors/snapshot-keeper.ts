@@ -108,7 +108,13 @@ export class SnapshotKeeper {
     this.#timer = setInterval(() => void this.refresh(), POLL_MS);
   }
 
-  /** Looks for another one now. Never rejects. */
+  /** Looks for another one: the look begins now, or after the one under way, which may be too early. Never rejects. */
+  async refreshNow(): Promise<void> {
+    await this.#refreshing;
+    await this.refresh();
+  }
+
+  /** Looks for another one, unless a look is under way. Never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;

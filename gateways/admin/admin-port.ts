@@ -120,7 +120,7 @@ export interface KeysPort {
   get(name: string): Promise<KeyDocument | undefined>;
   /** Rejects with `E_KEY_EXISTS`, `E_KEYS_FULL`. The key itself is nowhere but in the answer. */
   create(key: NewKey, change: Change): Promise<NewKeyDocument>;
-  /** Rejects with `E_KEY_OF_NODE`, `E_KEY_PEPPER`. The old value works on for `overlapSeconds`. */
+  /** Rejects with `E_KEY_OF_NODE`, `E_KEY_PEPPER`, `E_KEY_ROTATING`. The old value works on for `overlapSeconds`. */
   rotate(name: string, overlapSeconds: number, change: Change): Promise<NewKeyDocument | undefined>;
   /** Rejects with `E_KEY_OF_NODE`. */
   revoke(name: string, change: Change): Promise<boolean>;

@@ -153,7 +153,10 @@ export function addAudit(program: Command, context: CliContext, acts: Acts): voi
     withAdmin(audit.command('list').description('list changes of the configuration, newest first'))
       .option('--by <key>', 'by this key (its name)')
       .option('--operation <what>', 'CREATE, UPDATE or DELETE')
-      .option('--resource <what>', 'settings, alert_rules, api_keys, destinations, …')
+      .option(
+        '--resource <what>',
+        'settings, alert_rules, api_keys, device_teams, development_hosts or destinations',
+      )
       .option('--record <key>', 'of this record of the resource'),
   )
     .addHelpText(

@@ -7,6 +7,9 @@ import { AdminClient } from './admin-client.ts';
 import type { CliContext } from './context.ts';
 import { HttpClient } from './http-client.ts';
 
+/** As `URL` writes them. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
 export interface AdminOptions {
   adminUrl?: string;
   adminKeyFile?: string;
@@ -35,7 +38,13 @@ export function connectIngest(context: CliContext, options: IngestOptions): Http
     url: options.url ?? context.ingestUrl,
     target: 'the ingest port',
     urlOption: '--url',
-    readKey: keyReader(options.keyFile, '--key-file', () => context.readIngestKey()),
+    readKey: keyReader({
+      path: options.keyFile,
+      option: '--key-file',
+      url: options.url ?? context.ingestUrl,
+      ownUrl: context.ingestUrl,
+      readOwn: () => context.readIngestKey(),
+    }),
     clock: context.clock,
     ...(options.connectionsMax === undefined ? {} : { connectionsMax: options.connectionsMax }),
   });
@@ -43,17 +52,31 @@ export function connectIngest(context: CliContext, options: IngestOptions): Http
 
 /** Reads the key for the admin API. Rejects with `E_KEY_UNREADABLE`. */
 export function adminKeyReader(context: CliContext, options: AdminOptions): () => Promise<string> {
-  return keyReader(options.adminKeyFile, '--admin-key-file', () => context.readAdminKey());
+  return keyReader({
+    path: options.adminKeyFile,
+    option: '--admin-key-file',
+    url: options.adminUrl ?? context.adminUrl,
+    ownUrl: context.adminUrl,
+    readOwn: () => context.readAdminKey(),
+  });
 }
 
-function keyReader(
-  path: string | undefined,
-  option: string,
-  fallback: () => Promise<string>,
-): () => Promise<string> {
+function keyReader(from: {
+  path: string | undefined;
+  option: string;
+  url: string;
+  ownUrl: string;
+  readOwn: () => Promise<string>;
+}): () => Promise<string> {
+  const { path, option } = from;
   return async () => {
+    if (path === undefined && !isThisMachine(from.url, from.ownUrl)) {
+      throw new CodedError('E_KEY_UNREADABLE', 'the key of this node is not sent to another machine', {
+        mend: `Give the file of a key of that node with ${option}.`,
+      });
+    }
     try {
-      return path === undefined ? await fallback() : await readFile(path, 'utf8');
+      return path === undefined ? await from.readOwn() : await readFile(path, 'utf8');
     } catch (thrown) {
       const where = path === undefined ? 'the key of the node' : `the key file ${path}`;
       throw new CodedError('E_KEY_UNREADABLE', `${where} cannot be read: ${codeOf(thrown)}`, {
@@ -76,4 +99,11 @@ export async function withAdminClient<T>(
   } finally {
     admin.close();
   }
+}
+
+/** One that cannot be parsed is refused elsewhere, before anything is sent. */
+function isThisMachine(url: string, ownUrl: string): boolean {
+  if (!URL.canParse(url)) return true;
+  const { hostname } = new URL(url);
+  return hostname === new URL(ownUrl).hostname || LOOPBACK.test(hostname);
 }

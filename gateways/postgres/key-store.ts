@@ -34,6 +34,8 @@ export interface RotatedApiKey {
   hmac: Uint8Array;
   /** Until when the present key works; its own end comes first if it is earlier. */
   previousExpiresAtMs: number;
+  /** Present time: what says whether the value before still works. */
+  nowMs: number;
   /** When given, it has to be the one that the key was made with: one record has one pepper. */
   pepperFingerprint?: string;
 }
@@ -125,9 +127,10 @@ export class PostgresKeyStore {
   }
 
   /**
-   * Gives a key of this name a new value; the one before works until `previousExpiresAtMs`, and one that was rotated
-   * away earlier no longer. Undefined when no key of this name works. Errors: E_KEY_EXISTS (this value is another key's),
-   * E_KEY_PEPPER, E_ROW_INVALID, those of Connection.
+   * Gives a key of this name a new value; the one before works until `previousExpiresAtMs`. While one that was rotated
+   * away still works, that would end it early: only a rotation without overlap may. Undefined when no key of this name
+   * works. Errors: E_KEY_ROTATING, E_KEY_EXISTS (this value is another key's), E_KEY_PEPPER, E_ROW_INVALID, those of
+   * Connection.
    */
   async rotate(
     name: string,
@@ -143,6 +146,14 @@ export class PostgresKeyStore {
       const current = await find(transaction, name);
       if (current === undefined) return undefined;
       if (fingerprint !== null && fingerprint !== current.pepperFingerprint) throw otherPepper(name);
+      const { previousExpiresAtMs: earlierMs } = current;
+      if (
+        earlierMs !== null &&
+        earlierMs > rotated.nowMs &&
+        (previousExpiresAtMs ?? Infinity) > rotated.nowMs
+      ) {
+        throw stillRotating(name, earlierMs);
+      }
       const [changed] = await transaction
         .rows<ChangedKeyRow>('rotate_api_key', values)
         .catch((thrown: unknown) => {
@@ -259,6 +270,18 @@ function keyExists(name: string): CodedError {
     mend: 'Choose another name; names of revoked keys are not used again.',
     details: { name },
   });
+}
+
+function stillRotating(name: string, earlierMs: number): CodedError {
+  const until = new Date(earlierMs).toISOString();
+  return new CodedError(
+    'E_KEY_ROTATING',
+    `the value of ${name} before the present one still works until ${until}`,
+    {
+      mend: 'Wait until then, or rotate without overlap: that ends every earlier value at once.',
+      details: { name, until },
+    },
+  );
 }
 
 function otherPepper(name: string): CodedError {

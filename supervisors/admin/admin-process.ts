@@ -98,7 +98,7 @@ hostProcess(async (host) => {
       clock: systemClock,
       pepper,
       ofNode: params.keys.filter(({ name }) => !stored.has(name)),
-      onChange,
+      onChange: () => ask<void>('refreshed').catch(onChange),
     }),
     ...rulePorts(database, onChange),
     ...auditPorts(database),

@@ -22,7 +22,8 @@ export interface KeysPortOptions {
   pepper: Buffer;
   /** Of the node's own files. */
   ofNode: readonly KeyRecord[];
-  onChange: () => void;
+  /** Settles when what was changed holds on this node's ports, or has been on its way there for long. */
+  onChange: () => Promise<void>;
 }
 
 const KEY_BYTES = 32;
@@ -60,26 +61,28 @@ export function keysPort({ database, clock, pepper, ofNode, onChange }: KeysPort
         { name, scopes: granted, hmac, expiresAtMs, pepperFingerprint },
         authorOf(change),
       );
-      onChange();
+      // Whoever has a key uses it at once: a relay would drop what it is refused for.
+      await onChange();
       return newKeyDocument(stored, key);
     },
     rotate: async (name, overlapSeconds, change) => {
       if (isOwn(name)) throw ofTheNode(name);
       const key = newKey();
       const hmac = Buffer.from(keyDigest(pepper, key), 'hex');
-      const previousExpiresAtMs = clock.wallMs() + overlapSeconds * 1_000;
+      const nowMs = clock.wallMs();
+      const previousExpiresAtMs = nowMs + overlapSeconds * 1_000;
       const stored = await store.rotate(
         name,
-        { hmac, previousExpiresAtMs, pepperFingerprint },
+        { hmac, previousExpiresAtMs, pepperFingerprint, nowMs },
         authorOf(change),
       );
-      onChange();
+      await onChange();
       return stored === undefined ? undefined : newKeyDocument(stored, key);
     },
     revoke: async (name, change) => {
       if (isOwn(name)) throw ofTheNode(name);
       const isRevoked = await store.revoke(name, authorOf(change));
-      onChange();
+      await onChange();
       return isRevoked;
     },
   };

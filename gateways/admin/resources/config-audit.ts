@@ -14,6 +14,16 @@ const entryId = Type.Integer({
   description: 'the number of an entry',
 });
 
+/** As the record calls them: the tables of sql/migrations. */
+const RESOURCES = [
+  'settings',
+  'alert_rules',
+  'api_keys',
+  'device_teams',
+  'development_hosts',
+  'destinations',
+] as const;
+
 export function configAuditEndpoints(audit: ConfigAuditPort): AnyEndpoint[] {
   const path = '/api/v2/config-audit';
   return [
@@ -28,7 +38,7 @@ export function configAuditEndpoints(audit: ConfigAuditPort): AnyEndpoint[] {
         ...pageQuery,
         changed_by: Type.Optional(textOf(200)),
         operation: Type.Optional(oneOf(['CREATE', 'UPDATE', 'DELETE'])),
-        resource: Type.Optional(textOf(100)),
+        resource: Type.Optional(oneOf(RESOURCES)),
         record_key: Type.Optional(textOf(300)),
         from: Type.Optional(time),
         to: Type.Optional(time),

@@ -104,7 +104,7 @@ export function keyEndpoints(keys: KeysPort): AnyEndpoint[] {
         isOptional: true,
       },
       replies: { 200: { description: 'The key with its new value', schema: newKeyDocument } },
-      errors: ['E_NOT_FOUND', 'E_KEY_OF_NODE', 'E_KEY_PEPPER', ...STORE_ERRORS],
+      errors: ['E_NOT_FOUND', 'E_KEY_OF_NODE', 'E_KEY_PEPPER', 'E_KEY_ROTATING', ...STORE_ERRORS],
       answer: async (call) => {
         const overlap = call.body.overlap_seconds ?? OVERLAP_DEFAULT_S;
         const rotated = await keys.rotate(call.params.name, overlap, changeOf(call));

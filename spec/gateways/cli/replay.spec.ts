@@ -223,6 +223,12 @@ describe('mutt replay', () => {
       const { summary } = await summaryOf(path, '--url', server.url.replace('127.0.0.1', 'localhost'));
       expect(summary).to.include({ accepted: 20, accounted: 20 });
     });
+
+    it('sends the key of this node to no other machine', async () => {
+      const path = cli.file('a.log', lines(1).join('\n'));
+      expect(await cli.run('replay', path, '--no-ledger', '--url', 'http://192.0.2.1:8080')).to.equal(2);
+      expect(cli.err).to.contain('not sent to another machine').and.contain('--key-file');
+    });
   });
 
   it('says that events were not sent, and not that they are missing, when the key is refused', async () => {

@@ -133,7 +133,7 @@ describe('PostgresKeyStore', function () {
       const untilMs = NOW_MS + DAY_MS;
       const rotated = await store.rotate(
         'rotated',
-        { hmac: hmacOf('r2'), previousExpiresAtMs: untilMs },
+        { hmac: hmacOf('r2'), previousExpiresAtMs: untilMs, nowMs: NOW_MS },
         AUTHOR,
       );
       expect(rotated).to.include({ name: 'rotated', previousExpiresAtMs: untilMs });
@@ -142,16 +142,21 @@ describe('PostgresKeyStore', function () {
       expect(await digestsOf('rotated', untilMs)).to.deep.equal([fresh]);
     });
 
-    it('forgets the value before the last', async () => {
-      await store.rotate('rotated', { hmac: hmacOf('r3'), previousExpiresAtMs: NOW_MS + DAY_MS }, AUTHOR);
-      expect(await digestsOf('rotated')).to.deep.equal([
-        { hmac: hexOf('r3'), expiresAt: null },
-        { hmac: hexOf('r2'), expiresAt: NOW_MS + DAY_MS },
-      ]);
+    it('does not end the value before early, unless all are to end', async () => {
+      const next = { hmac: hmacOf('r3'), previousExpiresAtMs: NOW_MS + DAY_MS, nowMs: NOW_MS };
+      const tooSoon = await rejectionOf(store.rotate('rotated', next, AUTHOR));
+      expect(tooSoon).to.include({ code: 'E_KEY_ROTATING' });
+      expect(await digestsOf('rotated')).to.have.lengthOf(2);
+      await store.rotate('rotated', { ...next, previousExpiresAtMs: NOW_MS }, AUTHOR);
+      expect(await digestsOf('rotated')).to.deep.equal([{ hmac: hexOf('r3'), expiresAt: null }]);
     });
 
     it('does not prolong a key that has an end', async () => {
-      await store.rotate('ending', { hmac: hmacOf('e2'), previousExpiresAtMs: NOW_MS + 9 * DAY_MS }, AUTHOR);
+      await store.rotate(
+        'ending',
+        { hmac: hmacOf('e2'), previousExpiresAtMs: NOW_MS + 9 * DAY_MS, nowMs: NOW_MS },
+        AUTHOR,
+      );
       expect(await digestsOf('ending')).to.deep.equal([
         { hmac: hexOf('e2'), expiresAt: NOW_MS + 2 * DAY_MS },
         { hmac: hexOf('e1'), expiresAt: NOW_MS + 2 * DAY_MS },
@@ -167,19 +172,24 @@ describe('PostgresKeyStore', function () {
     });
 
     it('refuses a value that is taken, now or as the former of another key', async () => {
-      const taken = { hmac: hmacOf('e2'), previousExpiresAtMs: NOW_MS + DAY_MS };
+      const taken = { hmac: hmacOf('e2'), previousExpiresAtMs: NOW_MS + DAY_MS, nowMs: NOW_MS };
       expect(await rejectionOf(store.rotate('rotated', taken, AUTHOR))).to.include({ code: 'E_KEY_EXISTS' });
       const former = { name: 'z', scopes: ['read'] as const, hmac: hmacOf('e1'), expiresAtMs: null };
       expect(await rejectionOf(store.insert(former, AUTHOR))).to.include({ code: 'E_KEY_EXISTS' });
     });
 
     it('refuses another pepper, since one record has one', async () => {
-      const other = { hmac: hmacOf('r4'), previousExpiresAtMs: NOW_MS, pepperFingerprint: 'p2' };
+      const other = {
+        hmac: hmacOf('r4'),
+        previousExpiresAtMs: NOW_MS,
+        nowMs: NOW_MS,
+        pepperFingerprint: 'p2',
+      };
       expect(await rejectionOf(store.rotate('rotated', other, AUTHOR))).to.include({ code: 'E_KEY_PEPPER' });
     });
 
     it('is for keys that work', async () => {
-      const rotated = { hmac: hmacOf('x1'), previousExpiresAtMs: NOW_MS + DAY_MS };
+      const rotated = { hmac: hmacOf('x1'), previousExpiresAtMs: NOW_MS + DAY_MS, nowMs: NOW_MS };
       const expired = { scopes: ['read'] as const, hmac: hmacOf('x2'), expiresAtMs: NOW_MS - 1 };
       await store.insert({ ...expired, name: 'expired' }, AUTHOR);
       const [before] = await database.sql('SELECT snapshot_version::int FROM config_version');
