@@ -61,7 +61,6 @@ hostProcess(async (host) => {
     applicationName: 'mutt-admin',
   });
   const readiness = watchReadiness(calls);
-  await readiness.refresh();
   const ask = <T>(name: string): Promise<T> => calls.ask<T>(name, undefined, CALL_TIMEOUT_MS);
   const onChange = (): void => host.post({ type: 'configuration changed' });
   const stored = new Set(params.snapshot.keys.map(({ name }) => name));
@@ -182,10 +181,14 @@ function auditPorts(database: Connection): Pick<AdminPort, 'configAudit' | 'audi
 /** What the supervisor said last, kept fresh; it must be known without asking. */
 function watchReadiness(calls: Calls): {
   now: () => Readiness;
-  refresh: () => Promise<void>;
   stop: () => void;
 } {
-  let latest: Readiness & { atMs: number } = { ready: false, reasons: ['starting'], atMs: 0 };
+  // Answers are heard when everything here is set up: the first is not waited for.
+  let latest: Readiness & { atMs: number } = {
+    ready: false,
+    reasons: ['starting'],
+    atMs: systemClock.monotonicMs(),
+  };
   const refresh = async (): Promise<void> => {
     try {
       const news = await calls.ask<Readiness>('readiness', undefined, CALL_TIMEOUT_MS);
@@ -196,7 +199,6 @@ function watchReadiness(calls: Calls): {
   };
   const timer = setInterval(() => void refresh(), READINESS_EVERY_MS);
   return {
-    refresh,
     stop: () => clearInterval(timer),
     now: () => {
       if (systemClock.monotonicMs() - latest.atMs > READINESS_STALE_MS) {
