@@ -19,6 +19,10 @@ export interface ContextCell<M> extends ActorRef<M> {
   stopChild(child: AnyRef, deadlineMs: number | undefined): Promise<ExitReason>;
   watch(ref: AnyRef): void;
   unwatch(ref: AnyRef): void;
+  link(ref: AnyRef): void;
+  unlink(ref: AnyRef): void;
+  stash(): void;
+  unstashAll(): void;
   startTimer(key: string, message: M, options: TimerOptions): void;
   cancelTimer(key: string): void;
   stopSelf(): void;
@@ -58,16 +62,12 @@ export class IncarnationContext<M> implements ActorContext<M> {
   }
 
   spawn<C>(factory: ActorFactory<C>, options?: SpawnOptions): ActorRef<C> {
-    if (!this.isPresent) {
-      throw new CodedError('E_ACTOR_STOPPED', `this incarnation of ${this.path} has ended`, {
-        kind: 'defect',
-      });
-    }
+    if (!this.isPresent) throw stale(this.path);
     return this.cell.spawnChild(factory, options);
   }
 
   stopChild(child: AnyRef, deadlineMs?: number): Promise<ExitReason> {
-    return this.cell.stopChild(child, deadlineMs);
+    return this.isPresent ? this.cell.stopChild(child, deadlineMs) : Promise.reject(stale(this.path));
   }
 
   watch(ref: AnyRef): void {
@@ -76,6 +76,22 @@ export class IncarnationContext<M> implements ActorContext<M> {
 
   unwatch(ref: AnyRef): void {
     if (this.isPresent) this.cell.unwatch(ref);
+  }
+
+  link(ref: AnyRef): void {
+    if (this.isPresent) this.cell.link(ref);
+  }
+
+  unlink(ref: AnyRef): void {
+    if (this.isPresent) this.cell.unlink(ref);
+  }
+
+  stash(): void {
+    if (this.isPresent) this.cell.stash();
+  }
+
+  unstashAll(): void {
+    if (this.isPresent) this.cell.unstashAll();
   }
 
   startTimer(key: string, message: M, options: TimerOptions): void {
@@ -97,4 +113,8 @@ export class IncarnationContext<M> implements ActorContext<M> {
   private get isPresent(): boolean {
     return this.cell.generation === this.generation;
   }
+}
+
+function stale(path: string): CodedError {
+  return new CodedError('E_ACTOR_STOPPED', `this incarnation of ${path} has ended`, { kind: 'defect' });
 }

@@ -5,19 +5,40 @@
  * same interface is meant for an actor on another thread or behind a store, so nothing here names a transport.
  * Invariant: `tell` never throws and never loses a message silently; what is not accepted is said in the result.
  */
+import type { CodedError } from './errors.ts';
 import type { ExitReason } from './exit-reason.ts';
+import type { Guarantee } from './guarantee.ts';
 
 /**
  * Why a message was given back.
  * `E_MAILBOX_FULL`: no room, by the mailbox's written policy. `E_ACTOR_STOPPED`: nobody will ever handle it.
  * `E_SEND_ABORTED`: the sender's own signal ended its wait for room. `E_REPLY_LATE`: the ask is over already.
+ * `E_REPLY_PROMISED`: the answer is a promise (a forgotten await); its ask has failed with that.
+ * Only where a message leaves its thread: `E_MESSAGE_UNSENDABLE`: it is not what the codec's schema says, or cannot be
+ * encoded. `E_MESSAGE_TOO_LARGE`: over the bound of one message. `E_SCHEMA_MISMATCH`: the receiver understands another
+ * schema. `E_NOT_STORED`: a durable mailbox did not store it, or may not have.
+ * Only where a ref stands for several actors: `E_NO_MEMBER`: there is none at present; or for several places:
+ * `E_ROUTE_KEY`: the message's key or place, by which it would be sent, cannot be read.
  */
-export type RefusalCode = 'E_MAILBOX_FULL' | 'E_ACTOR_STOPPED' | 'E_SEND_ABORTED' | 'E_REPLY_LATE';
+export type RefusalCode =
+  | 'E_MAILBOX_FULL'
+  | 'E_ACTOR_STOPPED'
+  | 'E_SEND_ABORTED'
+  | 'E_REPLY_LATE'
+  | 'E_REPLY_PROMISED'
+  | 'E_MESSAGE_UNSENDABLE'
+  | 'E_MESSAGE_TOO_LARGE'
+  | 'E_SCHEMA_MISMATCH'
+  | 'E_NOT_STORED'
+  | 'E_NO_MEMBER'
+  | 'E_ROUTE_KEY';
 
 /** The message did not go in: here it is back, with the reason. */
 export interface Refused<M> {
   readonly refused: RefusalCode;
   readonly message: M;
+  /** What exactly is wrong and how to mend it, where the code does not say it all. */
+  readonly error?: CodedError;
 }
 
 /**
@@ -48,9 +69,12 @@ export interface AnyRef {
 }
 
 export interface ActorRef<M> extends ReplyTo<M>, AnyRef {
+  readonly guarantee: Guarantee;
+  /** How many messages (across threads: of the size of the last one) may be told now before one is refused. */
+  readonly credit: number;
   /**
    * Sends without waiting. Never throws.
-   * Order: messages of one sender to one actor arrive in the order sent. Delivery: at most once.
+   * Order: messages of one sender to one actor arrive in the order sent. Delivery: see `guarantee`.
    */
   tell(message: M): SendResult<M>;
   /**
@@ -62,7 +86,8 @@ export interface ActorRef<M> extends ReplyTo<M>, AnyRef {
    * Sends a message that carries a reply address and waits for the answer.
    * Errors: `E_ASK_TIMEOUT` at the deadline; `E_ACTOR_STOPPED` at once when the actor is or becomes dead;
    * `E_ASK_FAILED` at once when handling this very message failed (cause: the failure); `E_MAILBOX_FULL` when it is not
-   * accepted, or was dropped later; `E_ASKS_FULL` when too many asks are unanswered. Whatever `build` throws.
+   * accepted, or was dropped later; `E_ASKS_FULL` when too many asks are unanswered; `E_REPLY_PROMISED` when it is answered with a promise;
+   * `E_OPTIONS_INVALID`. Whatever `build` throws.
    * A reply that comes after that is dropped and counted.
    */
   ask<R>(build: (replyTo: ReplyTo<R>) => M, options: AskOptions): Promise<R>;

@@ -7,10 +7,11 @@
  */
 import type { TimerOptions } from './actor.ts';
 import type { Clock } from './clock.ts';
+import { Envelope } from './envelope.ts';
 import { CodedError } from './errors.ts';
 import { TIMER_DELAY_MS_MAX, TIMERS_PER_ACTOR_MAX } from './limits.ts';
 
-export class TimerTicket {
+export class TimerTicket extends Envelope {
   readonly key: string;
   readonly message: unknown;
   readonly everyMs: number | undefined;
@@ -18,12 +19,25 @@ export class TimerTicket {
   isCancelled = false;
   isQueued = false;
   cancelClock: () => void = () => undefined;
+  private readonly timers: ActorTimers;
 
-  constructor(key: string, message: unknown, everyMs: number | undefined, dueMs: number) {
+  constructor(
+    timers: ActorTimers,
+    key: string,
+    message: unknown,
+    everyMs: number | undefined,
+    dueMs: number,
+  ) {
+    super();
+    this.timers = timers;
     this.key = key;
     this.message = message;
     this.everyMs = everyMs;
     this.dueMs = dueMs;
+  }
+
+  override open(): boolean {
+    return this.timers.redeem(this);
   }
 }
 
@@ -54,7 +68,7 @@ export class ActorTimers {
         mend: 'Cancel timers that are over, or keep due times in the state and use one timer.',
       });
     }
-    const ticket = new TimerTicket(key, message, everyMs, this.clock.monotonicMs() + delayMs);
+    const ticket = new TimerTicket(this, key, message, everyMs, this.clock.monotonicMs() + delayMs);
     this.tickets.set(key, ticket);
     this.arm(ticket, delayMs);
   }
@@ -77,6 +91,10 @@ export class ActorTimers {
     if (ticket.isCancelled) return false;
     if (ticket.everyMs === undefined) this.tickets.delete(ticket.key);
     return true;
+  }
+
+  get size(): number {
+    return this.tickets.size;
   }
 
   /** Ticks left out since the last call, because the one before had not been handled yet. */

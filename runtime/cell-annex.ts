@@ -7,8 +7,14 @@
  */
 import type { AnyRef } from './actor-ref.ts';
 import type { ActorTimers } from './actor-timers.ts';
+import type { Family } from './ending-cell.ts';
 import type { ExitReason } from './exit-reason.ts';
+import type { Links } from './links.ts';
+import type { LocalIncarnation } from './local-incarnation.ts';
 import type { PendingAsks } from './pending-asks.ts';
+import type { Redelivery } from './redelivery.ts';
+import type { ActorRecorder } from './shared/black-box.ts';
+import type { Stash } from './stash.ts';
 
 /** Who is told about each incarnation of a cell that is kept over restarts. */
 export interface IncarnationOwner {
@@ -16,11 +22,25 @@ export interface IncarnationOwner {
   exited(reason: ExitReason): void;
 }
 
+/** What an operator has begun: who waits for it to be in effect. Kept over restarts. */
+export interface Hold {
+  /** Wall time. */
+  sinceMs: number;
+  waiters: PromiseWithResolvers<void>[];
+  /** The instance's own `suspend` or `resume` has not settled. */
+  isBeingTold: boolean;
+}
+
 export class CellAnnex<M> {
   timers: ActorTimers | undefined = undefined;
   asks: PendingAsks<M> | undefined = undefined;
   /** Actors watched by this incarnation, each with the function that ends the watch. */
   watches: Map<AnyRef, () => void> | undefined = undefined;
+  links: Links<LocalIncarnation<unknown>> | undefined = undefined;
+  stash: Stash<M> | undefined = undefined;
+  hold: Hold | undefined = undefined;
+  /** A callback is on the stack that handles no message. */
+  isAside = false;
   /** Who wants to know when this actor is dead for good. */
   listeners: Set<(reason: ExitReason) => void> | undefined = undefined;
   /** Who waits for the end of this incarnation. */
@@ -40,4 +60,9 @@ export class CellAnnex<M> {
   /** Kept over restarts: the end of an incarnation is not the end of the actor. */
   isKept = false;
   owner: IncarnationOwner | undefined = undefined;
+  children: Family | undefined = undefined;
+  redelivery: Redelivery<M> | undefined = undefined;
+  recorder: ActorRecorder | undefined = undefined;
+  /** It has one of the two: every message has to be accounted for when it has been handled. */
+  isWatched = false;
 }

@@ -11,6 +11,7 @@ export interface FamilyMember {
 
 export class CellFamily<Member extends FamilyMember, Owner> {
   readonly owner: Owner;
+  eldest: Member | undefined = undefined;
   youngest: Member | undefined = undefined;
   size = 0;
 
@@ -20,7 +21,8 @@ export class CellFamily<Member extends FamilyMember, Owner> {
 
   add(member: Member): void {
     member.elder = this.youngest;
-    if (this.youngest !== undefined) this.youngest.younger = member;
+    if (this.youngest === undefined) this.eldest = member;
+    else this.youngest.younger = member;
     this.youngest = member;
     this.size++;
   }
@@ -28,7 +30,8 @@ export class CellFamily<Member extends FamilyMember, Owner> {
   remove(member: Member): void {
     if (member.younger === undefined) this.youngest = member.elder;
     else member.younger.elder = member.elder;
-    if (member.elder !== undefined) member.elder.younger = member.younger;
+    if (member.elder === undefined) this.eldest = member.younger;
+    else member.elder.younger = member.younger;
     member.elder = undefined;
     member.younger = undefined;
     this.size--;

@@ -7,8 +7,10 @@ import type { LogEntry } from './actor.ts';
 import type { AnyRef } from './actor-ref.ts';
 import type { Clock } from './clock.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Registry } from './registry.ts';
 import type { RunQueue } from './run-queue.ts';
+import type { BlackBoxWriter } from './shared/black-box.ts';
 
 /** Totals since the system began. Plain numbers: one thread writes and reads them. */
 export class ActorCounters {
@@ -29,6 +31,8 @@ export class ActorCounters {
   /** Clean-ups (`terminate`) that threw, rejected or were cut off. */
   terminateFailures = 0;
   timerTicksLeftOut = 0;
+  /** Messages given to a handler again after a failure, a hang or a kill. */
+  redelivered = 0;
 }
 
 export interface CellHost {
@@ -36,7 +40,9 @@ export interface CellHost {
   readonly runQueue: RunQueue;
   readonly registry: Registry<AnyRef>;
   readonly deadLetters: DeadLetters;
+  readonly quarantine: Quarantine;
   readonly counters: ActorCounters;
+  readonly blackBox: BlackBoxWriter | undefined;
   log(entry: LogEntry): void;
   /** A number for an actor without a name; never the same twice. */
   nextAnonymousId(): number;

@@ -10,9 +10,20 @@ import { RingBuffer } from './ring-buffer.ts';
 /**
  * `stopped`: told to an actor that is dead. `left`: still in the mailbox when the actor ended. `dropped`: by the overflow
  * policy. `failed`: its handler threw, rejected or hung. `killed`: in hand when the actor was killed. `late`: an answer
- * after its ask was over.
+ * after its ask was over. `invalid`: what came from another thread is not what its schema says. `unstored`: a durable
+ * mailbox did not store it. `discarded`: from the quarantine. `quarantineFull`: it should have gone there.
  */
-export type DeadLetterReason = 'stopped' | 'left' | 'dropped' | 'failed' | 'killed' | 'late';
+export type DeadLetterReason =
+  | 'stopped'
+  | 'left'
+  | 'dropped'
+  | 'failed'
+  | 'killed'
+  | 'late'
+  | 'invalid'
+  | 'unstored'
+  | 'discarded'
+  | 'quarantineFull';
 
 export interface DeadLetter {
   to: string;
@@ -22,7 +33,16 @@ export interface DeadLetter {
   atMs: number;
 }
 
+export interface DeadLetterListener {
+  letter(letter: DeadLetter): void;
+  /** The system has ended; what is told to its dead actors from now on is only counted. */
+  ended(): void;
+}
+
 export class DeadLetters {
+  private listeners: Set<DeadLetterListener> | undefined = undefined;
+  private readonly listenerThrew: (thrown: unknown) => void;
+  private hasEnded = false;
   private readonly kept = new RingBuffer<DeadLetter>(DEAD_LETTERS_KEPT);
   private readonly totals: Record<DeadLetterReason, number> = {
     stopped: 0,
@@ -31,12 +51,63 @@ export class DeadLetters {
     failed: 0,
     killed: 0,
     late: 0,
+    invalid: 0,
+    unstored: 0,
+    discarded: 0,
+    quarantineFull: 0,
   };
+
+  /** `listenerThrew` hears what a listener's `ended` throws. Must not throw. */
+  constructor(listenerThrew: (thrown: unknown) => void = () => undefined) {
+    this.listenerThrew = listenerThrew;
+  }
 
   add(letter: DeadLetter): void {
     this.totals[letter.reason]++;
     if (this.kept.length === DEAD_LETTERS_KEPT) this.kept.shift();
     this.kept.push(letter);
+    if (this.listeners !== undefined) this.tell(letter);
+  }
+
+  /** Calls the listener with every letter from now on, from inside whatever lost the message. What it throws is ignored. */
+  observe(listener: DeadLetterListener): () => void {
+    if (this.hasEnded) {
+      this.tellEnded(listener);
+      return () => undefined;
+    }
+    const listeners = (this.listeners ??= new Set());
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.listeners === listeners) this.listeners = undefined;
+    };
+  }
+
+  /** The system has ended. */
+  end(): void {
+    this.hasEnded = true;
+    const { listeners } = this;
+    this.listeners = undefined;
+    for (const listener of listeners ?? []) this.tellEnded(listener);
+  }
+
+  /** The end of a system goes on, whatever a guest makes of it. */
+  private tellEnded(listener: DeadLetterListener): void {
+    try {
+      listener.ended();
+    } catch (thrown) {
+      this.listenerThrew(thrown);
+    }
+  }
+
+  private tell(letter: DeadLetter): void {
+    for (const listener of this.listeners ?? []) {
+      try {
+        listener.letter(letter);
+      } catch {
+        // A listener is a guest: telling a message never throws.
+      }
+    }
   }
 
   /** The last ones, oldest first. */
@@ -54,7 +125,8 @@ export function messageTypeOf(message: unknown): string {
   if (typeof message !== 'object' || message === null) return typeof message;
   try {
     if ('type' in message && typeof message.type === 'string') return message.type;
-    return message.constructor.name;
+    const { name } = message.constructor as { name: unknown };
+    return typeof name === 'string' ? name : 'object';
   } catch {
     return 'object';
   }

@@ -34,6 +34,11 @@ export class CodedError extends Error {
   }
 }
 
+/** A ref that leads out of the system, given where only an actor of it will do. */
+export function notLocal(ref: { readonly path: string }): CodedError {
+  return new CodedError('E_NOT_LOCAL', `${ref.path} is not an actor of this system`, { kind: 'defect' });
+}
+
 /** The plain, clonable form of an error: the only form that crosses a thread, a process or a store. */
 export interface WireError {
   code: string;
@@ -49,33 +54,21 @@ const CAUSE_DEPTH_MAX = 5;
 
 /** The stable code of anything that was thrown: our own, Node's (`ECONNREFUSED`), or `E_UNKNOWN`. */
 export function codeOf(thrown: unknown): string {
-  if (typeof thrown === 'object' && thrown !== null && 'code' in thrown && typeof thrown.code === 'string') {
-    return thrown.code;
-  }
-  return 'E_UNKNOWN';
+  const code = fieldOf(thrown, 'code');
+  return typeof code === 'string' ? code : 'E_UNKNOWN';
 }
 
 /** The kind of anything that was thrown. What we do not know is a defect: it must not be retried for ever. */
 export function kindOf(thrown: unknown): ErrorKind {
-  if (typeof thrown === 'object' && thrown !== null && 'kind' in thrown) {
-    const { kind } = thrown;
-    if (kind === 'transient' || kind === 'permanent' || kind === 'defect') return kind;
-  }
-  return 'defect';
+  const kind = fieldOf(thrown, 'kind');
+  return kind === 'transient' || kind === 'permanent' || kind === 'defect' ? kind : 'defect';
 }
 
 /** One line for a person, whatever was thrown. */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message === '' ? codeOf(thrown) : thrown.message;
-  if (
-    typeof thrown === 'object' &&
-    thrown !== null &&
-    'message' in thrown &&
-    typeof thrown.message === 'string'
-  ) {
-    return thrown.message;
-  }
-  return String(thrown);
+  const message = fieldOf(thrown, 'message');
+  if (typeof message !== 'string') return textOf(thrown);
+  return message === '' ? codeOf(thrown) : message;
 }
 
 /** Makes anything that was thrown clonable. Total: never throws, whatever it is given. */
@@ -86,13 +79,12 @@ export function toWire(thrown: unknown, depth = 0): WireError {
     message: messageOf(thrown),
     details: plainDetails(thrown),
   };
-  if (typeof thrown === 'object' && thrown !== null) {
-    if ('mend' in thrown && typeof thrown.mend === 'string') wire.mend = thrown.mend;
-    if ('stack' in thrown && typeof thrown.stack === 'string') wire.stack = thrown.stack;
-    if ('cause' in thrown && thrown.cause !== undefined && depth < CAUSE_DEPTH_MAX) {
-      wire.cause = toWire(thrown.cause, depth + 1);
-    }
-  }
+  const mend = fieldOf(thrown, 'mend');
+  if (typeof mend === 'string') wire.mend = mend;
+  const stack = fieldOf(thrown, 'stack');
+  if (typeof stack === 'string') wire.stack = stack;
+  const cause = fieldOf(thrown, 'cause');
+  if (cause !== undefined && depth < CAUSE_DEPTH_MAX) wire.cause = toWire(cause, depth + 1);
   return wire;
 }
 
@@ -123,10 +115,30 @@ export function mendableCause(thrown: unknown): unknown {
 }
 
 function plainDetails(thrown: unknown): Record<string, unknown> {
-  if (typeof thrown !== 'object' || thrown === null || !('details' in thrown)) return {};
+  const details = fieldOf(thrown, 'details');
+  if (details === undefined || details === null) return {};
+  if (typeof details !== 'object') return { details: textOf(details) };
   try {
-    return structuredClone(thrown.details) as Record<string, unknown>;
+    return structuredClone(details) as Record<string, unknown>;
   } catch {
-    return { details: String(thrown.details) };
+    return { details: textOf(details) };
+  }
+}
+
+/** Anything may have been thrown, also what throws when it is looked at. */
+function fieldOf(thrown: unknown, name: string): unknown {
+  if (typeof thrown !== 'object' || thrown === null) return undefined;
+  try {
+    return (thrown as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `a value of type ${typeof value} that has no text`;
   }
 }

@@ -5,18 +5,21 @@
  * Invariant: every message given to `tell` is in the mailbox, or in the result, or in the dead letters.
  */
 import type { SpawnOptions } from './actor.ts';
-import type { AskOptions, ReplyTo, SendResult } from './actor-ref.ts';
-import { TimerTicket } from './actor-timers.ts';
+import type { AskOptions, Refused, ReplyTo, SendResult } from './actor-ref.ts';
 import { assert } from './assert.ts';
 import { CellAnnex } from './cell-annex.ts';
 import type { CellHost } from './cell-host.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
 import { messageTypeOf } from './dead-letters.ts';
+import { Envelope, messageIn } from './envelope.ts';
+import type { LossCode } from './envelope.ts';
 import { toWire } from './errors.ts';
 import type { ExitReason } from './exit-reason.ts';
-import { TIMER_DELAY_MS_MAX, WATCHERS_PER_ACTOR_MAX } from './limits.ts';
+import { LOCAL_GUARANTEE } from './guarantee.ts';
+import type { Guarantee } from './guarantee.ts';
+import { WATCHERS_PER_ACTOR_MAX } from './limits.ts';
 import { MAILBOX_DEFAULT, Mailbox } from './mailbox.ts';
-import { askRefused, PendingAsks } from './pending-asks.ts';
+import { askOptionsFault, PendingAsks } from './pending-asks.ts';
 import type { AskTarget } from './pending-asks.ts';
 import type { Runnable } from './run-queue.ts';
 
@@ -51,6 +54,25 @@ export abstract class LocalRef<M> implements AskTarget<M>, Runnable {
   abstract get isDead(): boolean;
   abstract run(budget: number): number;
 
+  get guarantee(): Guarantee {
+    return LOCAL_GUARANTEE;
+  }
+
+  get credit(): number {
+    return this.mailbox.room;
+  }
+
+  /**
+   * For the runtime: puts in a message that hears what becomes of it, beyond the capacity, since it has a bound of its own
+   * (the ring that it came on). False when the mailbox is closed: then it is not settled here.
+   */
+  deliver(envelope: Envelope): boolean {
+    this.annexed();
+    if (!this.mailbox.putBeyondCapacity(envelope as M)) return false;
+    if (this.activity === Activity.idle) this.schedule();
+    return true;
+  }
+
   tell(message: M): SendResult<M> {
     if (this.mailbox.put(message)) {
       if (this.activity === Activity.idle) this.schedule();
@@ -65,10 +87,11 @@ export abstract class LocalRef<M> implements AskTarget<M>, Runnable {
     return isFull && this.blocksWhenFull ? this.mailbox.waitForRoom(message, signal) : result;
   }
 
-  ask<R>(build: (replyTo: ReplyTo<R>) => M, { timeoutMs }: AskOptions): Promise<R> {
-    assert(timeoutMs > 0 && timeoutMs <= TIMER_DELAY_MS_MAX, 'an ask has a deadline above 0 ms');
+  ask<R>(build: (replyTo: ReplyTo<R>) => M, options: AskOptions): Promise<R> {
+    const fault = askOptionsFault(this, options);
+    if (fault !== undefined) return Promise.reject(fault);
     const asks = (this.annexed().asks ??= new PendingAsks<M>(this, this.host.clock));
-    return asks.ask(build, timeoutMs);
+    return asks.ask(build, options.timeoutMs);
   }
 
   onTerminated(listener: (reason: ExitReason) => void): () => void {
@@ -100,6 +123,20 @@ export abstract class LocalRef<M> implements AskTarget<M>, Runnable {
     this.deadLetter(reply, 'late');
   }
 
+  /** Messages that wait, the one that is to be handled again included. */
+  get waiting(): number {
+    return this.mailbox.length + (this.annex?.redelivery?.isHolding === true ? 1 : 0);
+  }
+
+  /** As `tell`, but taken only if there is room, whatever the overflow policy, and nothing is noted. */
+  tellIfRoom(message: M): 'accepted' | Refused<M> {
+    if (!this.mailbox.put(message)) {
+      return { refused: this.mailbox.closed ? 'E_ACTOR_STOPPED' : 'E_MAILBOX_FULL', message };
+    }
+    if (this.activity === Activity.idle) this.schedule();
+    return 'accepted';
+  }
+
   /** For people who print a ref: its path, not its inside. */
   toString(): string {
     return this.path;
@@ -118,20 +155,21 @@ export abstract class LocalRef<M> implements AskTarget<M>, Runnable {
     this.host.runQueue.push(this);
   }
 
-  protected deadLetter(message: unknown, reason: DeadLetterReason): void {
+  deadLetter(entry: unknown, reason: DeadLetterReason): void {
     const { deadLetters, clock } = this.host;
-    deadLetters.add({ to: this.path, messageType: messageTypeOf(message), reason, atMs: clock.wallMs() });
+    const messageType = messageTypeOf(messageIn(entry));
+    deadLetters.add({ to: this.path, messageType, reason, atMs: clock.wallMs() });
   }
 
-  /** A message will not be handled: says so to its asker and in the dead letters. A timer's ticket is only redeemed. */
-  protected lost(message: M, reason: DeadLetterReason, code: 'E_MAILBOX_FULL' | 'E_ACTOR_STOPPED'): void {
-    if (message instanceof TimerTicket) {
-      if (this.annex?.timers?.redeem(message) !== true) return;
-      this.deadLetter(message.message, reason);
+  /** An entry will not be handled: says so to its asker or sender and in the dead letters, if it is wanted still. */
+  protected lost(entry: M, reason: DeadLetterReason, code: LossCode): void {
+    if (Envelope.isOne(entry)) {
+      if (!entry.open(code)) return;
+      this.deadLetter(entry, reason);
+      entry.settled?.('lost');
       return;
     }
-    this.annex?.asks?.failOne(message, askRefused(code, this.path));
-    this.deadLetter(message, reason);
+    this.deadLetter(entry, reason);
   }
 
   private tellOverflowing(message: M): SendResult<M> {

@@ -1,8 +1,9 @@
 /**
- * What waits for one actor: four lanes, signal > stop > supervision > message, every one bounded.
+ * What waits for one actor: four lanes, signal > stop > supervision > message, every one bounded; and whether the message
+ * lane is held back.
  *
  * Not a scheduler and not thread-safe. The signal lane holds a kill and the stop lane a stop request, one each, since a
- * second says nothing new; the supervision lane is bounded by the number of watched actors; the message lane by
+ * second says nothing new; the supervision lane is bounded by the number of watched and linked actors; the message lane by
  * `capacity`, with a written policy for when it is full.
  * Invariant: messages leave in the order they were put; nothing leaves twice; a displaced one is handed to the caller.
  */
@@ -17,6 +18,7 @@ import {
   MAILBOX_MESSAGES_MAX,
   WAITING_SENDERS_MAX,
   WATCHES_PER_ACTOR_MAX,
+  LINKS_PER_ACTOR_MAX,
 } from './limits.ts';
 import { RingBuffer } from './ring-buffer.ts';
 
@@ -43,7 +45,11 @@ export interface StopRequest {
 export type Urgent =
   | { lane: 'signal'; by: string }
   | { lane: 'stop'; request: StopRequest }
-  | { lane: 'supervision'; signal: ActorSignal };
+  /** The message lane is held back from now on, or let go. */
+  | { lane: 'hold'; isHeld: boolean }
+  | { lane: 'supervision'; signal: ActorSignal }
+  /** Nothing urgent, and no message may be taken. */
+  | { lane: 'held' };
 
 /** What became of a message that found the mailbox full. */
 export type Overflowed<M> =
@@ -58,8 +64,16 @@ interface WaitingSender<M> {
 class RareLanes<M> {
   kill: string | undefined = undefined;
   stop: StopRequest | undefined = undefined;
-  readonly signals = new RingBuffer<ActorSignal>(WATCHES_PER_ACTOR_MAX);
+  readonly signals = new RingBuffer<ActorSignal>(WATCHES_PER_ACTOR_MAX + LINKS_PER_ACTOR_MAX);
+  isHeld = false;
+  /** What the present incarnation has been told of it. */
+  isHoldTold = false;
   readonly waiting = new Set<WaitingSender<M>>();
+}
+
+/** A hold is one urgent entry for as long as it lasts or is news, so that the run loop needs no further question. */
+function holdEntries({ isHeld, isHoldTold }: { isHeld: boolean; isHoldTold: boolean }): number {
+  return isHeld || isHoldTold ? 1 : 0;
 }
 
 /** Empty rings of this thread, for the next mailbox that gets a message: an idle actor holds none. */
@@ -75,7 +89,7 @@ function returnRing(ring: RingBuffer<unknown>): void {
 }
 
 export class Mailbox<M> {
-  /** Entries in the lanes above the message lane: one comparison on the fast path. */
+  /** Entries in the lanes above the message lane, one for a hold, one for a message to be stashed: what the fast path asks. */
   urgent = 0;
   private readonly options: MailboxOptions;
   private messages: RingBuffer<M> | undefined = undefined;
@@ -91,8 +105,17 @@ export class Mailbox<M> {
     return this.messages === undefined ? 0 : this.messages.length;
   }
 
+  /** Messages that `put` would take now. */
+  get room(): number {
+    return this.isClosed ? 0 : Math.max(0, this.options.capacity - this.length);
+  }
+
   get closed(): boolean {
     return this.isClosed;
+  }
+
+  get capacity(): number {
+    return this.options.capacity;
   }
 
   get overflow(): OverflowPolicy {
@@ -123,11 +146,17 @@ export class Mailbox<M> {
     }
   }
 
-  /** For timer messages, which are bounded by the number of timers and not by the capacity. */
+  /** For what has a bound of its own: timer messages by the number of timers, those of other threads by their ring. */
   putBeyondCapacity(message: M): boolean {
     if (this.isClosed) return false;
     this.messages ??= borrowRing<M>();
     return this.messages.push(message);
+  }
+
+  /** Puts messages that were taken before back in front of all that wait, whatever the capacity. */
+  putBack(messages: readonly M[]): void {
+    const ring = (this.messages ??= borrowRing<M>());
+    for (let index = messages.length - 1; index >= 0; index--) ring.unshift(messages[index] as M);
   }
 
   /** Takes the oldest message. Only when `length > 0`. */
@@ -189,22 +218,58 @@ export class Mailbox<M> {
     if (this.rare.signals.push(signal)) this.urgent++;
   }
 
-  /** Takes the most urgent entry of the upper three lanes; undefined when they are empty. */
+  /** Whether messages are held back. Stops, kills and signals are not. */
+  get isHeld(): boolean {
+    return this.rare?.isHeld === true;
+  }
+
+  /** The last change of the hold has not been told to the incarnation yet. */
+  get isHoldUntold(): boolean {
+    return this.rare !== undefined && this.rare.isHeld !== this.rare.isHoldTold;
+  }
+
+  /** Holds messages back, or lets them go. The change is an urgent entry, told to each incarnation once. */
+  hold(isHeld: boolean): void {
+    const rare = (this.rare ??= new RareLanes<M>());
+    const before = holdEntries(rare);
+    rare.isHeld = isHeld;
+    this.urgent += holdEntries(rare) - before;
+  }
+
+  /** What was taken as told could not be told: it is urgent again. */
+  holdIsUntold(): void {
+    const { rare } = this;
+    if (rare === undefined) return;
+    const before = holdEntries(rare);
+    rare.isHoldTold = false;
+    this.urgent += holdEntries(rare) - before;
+  }
+
+  /** Takes the most urgent entry of the upper three lanes; undefined when they are empty and nothing is held. */
   takeUrgent(): Urgent | undefined {
     const { rare } = this;
     if (rare === undefined || this.urgent === 0) return undefined;
-    this.urgent--;
     if (rare.kill !== undefined) {
+      this.urgent--;
       const by = rare.kill;
       rare.kill = undefined;
       return { lane: 'signal', by };
     }
     if (rare.stop !== undefined) {
+      this.urgent--;
       const request = rare.stop;
       rare.stop = undefined;
       return { lane: 'stop', request };
     }
-    return { lane: 'supervision', signal: rare.signals.shift() as ActorSignal };
+    if (rare.isHeld !== rare.isHoldTold) {
+      rare.isHoldTold = rare.isHeld;
+      if (!rare.isHeld) this.urgent--;
+      return { lane: 'hold', isHeld: rare.isHeld };
+    }
+    const signal = rare.signals.shift();
+    if (signal === undefined) return { lane: 'held' };
+    this.urgent--;
+    return { lane: 'supervision', signal };
   }
 
   /** Takes only a kill, for when nothing else can be served. */
@@ -218,7 +283,13 @@ export class Mailbox<M> {
 
   /** Forgets the upper three lanes: they were meant for the incarnation that has ended. */
   clearUrgent(): void {
-    while (this.takeUrgent() !== undefined);
+    const { rare } = this;
+    if (rare === undefined) return;
+    rare.kill = undefined;
+    rare.stop = undefined;
+    while (rare.signals.shift() !== undefined);
+    rare.isHoldTold = false;
+    this.urgent = holdEntries(rare);
   }
 
   /** Takes nothing more from now on, gives waiting senders their messages back; what is inside stays to be taken. */

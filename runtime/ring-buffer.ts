@@ -1,7 +1,7 @@
 /**
  * A bounded first-in-first-out queue that starts empty-handed and doubles up to its bound.
  *
- * Not a deque and not thread-safe. Slots are cleared as they are taken, so that a message is not kept alive by the
+ * Not thread-safe. Slots are cleared as they are taken, so that a message is not kept alive by the
  * queue it has left. Invariant: `length <= bound`, and slots.length is zero or a power of two.
  */
 import { assert } from './assert.ts';
@@ -30,6 +30,17 @@ export class RingBuffer<T> {
       return false;
     }
     this.slots[(this.head + length) & (this.slots.length - 1)] = item;
+    this.length = length + 1;
+    return true;
+  }
+
+  /** Adds at the front; false (and nothing changed) when the bound is reached. */
+  unshift(item: T): boolean {
+    const { length } = this;
+    if (length >= this.bound) return false;
+    if (length === this.slots.length) this.resize(length === 0 ? SLOTS_FIRST : length * 2);
+    this.head = (this.head - 1) & (this.slots.length - 1);
+    this.slots[this.head] = item;
     this.length = length + 1;
     return true;
   }

@@ -85,6 +85,14 @@ export interface ConsumerOptions {
   backOffMaxMs?: number;
 }
 
+export interface PartitionProgress {
+  partition: number;
+  /** Read and not committed yet. */
+  entriesRead: number;
+  /** Since the last success. */
+  failures: number;
+}
+
 export interface Consumer {
   /** Begins with a partition, at its head. */
   assign(partition: number, token: Token, suspect?: Suspect): void;
@@ -92,6 +100,11 @@ export interface Consumer {
   release(partition: number): Promise<void>;
   /** Settles after `stop`; rejects with what ended it: E_FENCED, or what the store refused for good. */
   run(): Promise<void>;
+  /** Begins no batch any more; what is in hand is handled and committed. What is read already waits. */
+  suspend(): void;
+  /** Goes on after `suspend`. */
+  resume(): void;
+  describe(): PartitionProgress[];
   /** Ends after what is in hand is committed. */
   stop(): Promise<void>;
 }
@@ -116,9 +129,11 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     strikesMax: options.strikesMax ?? STRIKES_MAX,
     backOffMinMs: options.backOffMinMs ?? BACK_OFF_MIN_MS,
     backOffMaxMs: options.backOffMaxMs ?? BACK_OFF_MAX_MS,
+    isSuspended: () => isSuspended,
   };
   const tracks = new Map<number, PartitionConsumer>();
   let isStopping = false;
+  let isSuspended = false;
   let reading: AbortController | undefined;
   /** Which partitions the present read waits for. */
   let readFor = new Set<number>();
@@ -223,6 +238,17 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         else readOn().catch(fail);
       });
     },
+
+    suspend() {
+      isSuspended = true;
+    },
+
+    resume() {
+      isSuspended = false;
+      for (const track of tracks.values()) track.lookAgain();
+    },
+
+    describe: () => [...tracks.values()].map((track) => track.describe()),
 
     async stop() {
       isStopping = true;

@@ -107,7 +107,7 @@ export interface Output {
   payload: Buffer;
   /** Messages in it; 1 when not given. */
   count?: number;
-  /** The first output of a lane in a commit decides. */
+  /** The first output of a lane in a commit decides. Read at every attempt, so it may change while a commit waits. */
   bounds: Bounds;
 }
 
@@ -233,8 +233,6 @@ export interface DurableStore {
   readonly generation: number;
   /** One round trip for all. Never rejects: each request has its own result, in order. */
   append(requests: readonly AppendRequest[]): Promise<AppendResult[]>;
-  /** The last sequence stored for this writer; 0 when unknown (never, or longer ago than its TTL). */
-  writerLast(partition: number, lane: string, writerId: string): Promise<number>;
   /** Entries behind the given positions, in order within each lane. Rejects with kind `transient` when away. */
   read(positions: readonly LanePosition[], options: ReadOptions): Promise<Entry[]>;
   /** Atomic and fenced. Rejects with kind `transient` when the outcome is not known; `permanent` for a bad request. */

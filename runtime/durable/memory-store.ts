@@ -30,7 +30,6 @@ import {
   checkLane,
   checkLease,
   checkPartition,
-  checkWriterId,
   compareIds,
   countOf,
   cutStrike,
@@ -182,12 +181,6 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
           return { status: 'error', error: thrown as CodedError };
         }
       });
-    },
-
-    async writerLast(partition, lane, writerId) {
-      checkLane(lane);
-      checkWriterId(writerId);
-      return writerOf(partitionOf(partition), writerId, clock.wallMs())?.lanes.get(lane)?.last ?? 0;
     },
 
     async read(positions, { entriesMax, bytesMax = Infinity, blockMs, signal }) {

@@ -9,10 +9,11 @@ import { sleep } from '../clock.ts';
 import { CodedError, codeOf, kindOf, messageOf } from '../errors.ts';
 import { nameOfRange, splitRanges } from './bisect.ts';
 import type { Range } from './bisect.ts';
-import type { Batch, ConsumerOptions, Piece, ProgressMark, Suspect } from './consumer.ts';
+import type { Batch, ConsumerOptions, PartitionProgress, Piece, ProgressMark, Suspect } from './consumer.ts';
 import type { CommitPlan, Entry, StrikeRecord, Token } from './durable-store.ts';
 import { START } from './durable-store.ts';
 import { mergePlans } from './merge-plans.ts';
+import { laneFull } from './store-errors.ts';
 import { checkCommit, compareIds } from './store-names.ts';
 
 /** An uncertain lease is looked at again soon: its renewal is a matter of a moment. */
@@ -26,6 +27,8 @@ export interface PartitionConsumerSettings extends ConsumerOptions {
   strikesMax: number;
   backOffMinMs: number;
   backOffMaxMs: number;
+  /** Nothing is begun while it is true; `lookAgain` tells that it is not any more. */
+  isSuspended: () => boolean;
 }
 
 export interface ReadPosition {
@@ -48,6 +51,10 @@ export interface PartitionConsumer {
   position(generation: number): ReadPosition;
   /** What a read from that position found. Void when the buffer was thrown away meanwhile. */
   offer(entries: readonly Entry[], from: ReadPosition): void;
+  /** Whether there is something to begin now. */
+  lookAgain(): void;
+  /** What it has read and not committed, and failures since the last success. */
+  describe(): PartitionProgress;
   /** Rejects with what ended it. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
@@ -214,7 +221,7 @@ export function createPartitionConsumer(
     for (const range of ranges) {
       const name = nameOfRange(range);
       if (donePieces.has(name)) continue;
-      if (isStopping()) return undefined;
+      if (isStopping() || settings.isSuspended()) return undefined;
       const isOffender = range.hi - range.lo === 1 && (history.ranges[name] ?? 0) >= settings.strikesMax;
       const piece = { entry, ...range };
       try {
@@ -263,7 +270,7 @@ export function createPartitionConsumer(
           return;
         }
         if (result.status === 'fenced') throw fenced(partition, result.current);
-        await backOff(laneIsFull(result.lane));
+        await backOff(laneFull(result.lane));
         if (isStopping()) return;
       } catch (thrown) {
         if (kindOf(thrown) !== 'transient') throw thrown;
@@ -294,7 +301,7 @@ export function createPartitionConsumer(
     await prepare();
     while (!isStopping()) {
       if (generation !== store.generation) startOver();
-      if (buffer.length === 0) {
+      if (buffer.length === 0 || settings.isSuspended()) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -330,6 +337,9 @@ export function createPartitionConsumer(
       wake();
     },
 
+    lookAgain: () => wake(),
+    describe: () => ({ partition, entriesRead: buffer.length, failures }),
+
     async stop() {
       stopping.abort();
       wake();
@@ -354,13 +364,6 @@ function fenced(partition: number, current: string): CodedError {
     kind: 'permanent',
     details: { partition, current },
     mend: 'Stop; the present owner goes on with everything that is not committed.',
-  });
-}
-
-function laneIsFull(lane: string): CodedError {
-  return new CodedError('E_LANE_FULL', `output lane ${lane} is full`, {
-    kind: 'transient',
-    details: { lane },
   });
 }
 

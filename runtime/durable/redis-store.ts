@@ -46,7 +46,6 @@ import {
   checkLane,
   checkLease,
   checkPartition,
-  checkWriterId,
   cutStrike,
   ID_JUMP,
   strikeField,
@@ -179,14 +178,6 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
         }
       }
       return results as AppendResult[];
-    },
-
-    async writerLast(partition, lane, writerId) {
-      checkPartition(partition);
-      checkLane(lane);
-      checkWriterId(writerId);
-      const value = await command('HGET', keyOf(partition, `writer:${writerId}`), lane);
-      return value === null ? 0 : Number(text(value).split(' ')[0]);
     },
 
     read: (positions: readonly LanePosition[], readOptions: ReadOptions): Promise<Entry[]> =>

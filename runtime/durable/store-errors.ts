@@ -87,3 +87,11 @@ export function generationChanged(): CodedError {
     mend: 'Read them again from the head.',
   });
 }
+
+/** A commit would put more into a lane or delayed set than it may hold. */
+export function laneFull(lane: string): CodedError {
+  return new CodedError('E_LANE_FULL', `output lane ${lane} is full`, {
+    kind: 'transient',
+    details: { lane },
+  });
+}

@@ -77,15 +77,11 @@ export function checkEntryId(id: string): void {
   if (!ID_PATTERN.test(id)) throw badRequest(`'${id}' is not an entry id`);
 }
 
-export function checkWriterId(writerId: string): void {
-  if (!WRITER_PATTERN.test(writerId)) throw badRequest('a writer id is 32 hex digits');
-}
-
 /** Throws E_STORE_REQUEST for anything a store cannot take. */
 export function checkAppend(request: AppendRequest): void {
   checkPartition(request.partition);
   checkLane(request.lane);
-  checkWriterId(request.writerId);
+  if (!WRITER_PATTERN.test(request.writerId)) throw badRequest('a writer id is 32 hex digits');
   checkWhole('sequence', request.sequence, 1);
   checkWhole('count', request.count, 1, COUNT_MAX);
   checkBounds(request.bounds);

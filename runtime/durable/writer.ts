@@ -14,10 +14,11 @@
  */
 import type { Clock } from '../clock.ts';
 import { sleep, systemClock } from '../clock.ts';
-import { CodedError, kindOf } from '../errors.ts';
+import { CodedError, kindOf, messageOf } from '../errors.ts';
 import type { AppendRequest, AppendResult, Bounds, DurableStore } from './durable-store.ts';
 import { deliver, fail, newWriterId, renew, take } from './flight.ts';
 import type { Channel, Flight, Waiter } from './flight.ts';
+import { storeAway } from './store-errors.ts';
 import { WRITER_TTL_MS } from './store-names.ts';
 import { laneFull, tooLate, unknownFate, writerClosed, writerFull } from './writer-errors.ts';
 
@@ -75,6 +76,14 @@ export interface Writer<Part, Tag> {
    */
   submit(partition: number, lane: string, count: number, part: Part): Promise<Receipt<Tag>>;
   readonly inFlightBytes: number;
+  /** Whether `close` has been called: from then on nothing is taken. */
+  readonly isClosed: boolean;
+  /** Whether `submit` would take so many bytes now, or refuse with E_WRITER_FULL or E_WRITER_CLOSED. */
+  admits(bytes: number): boolean;
+  /** Bytes that may be submitted before it is full. */
+  readonly roomBytes: number;
+  /** Resolves when some of what is in flight has been settled; at once when nothing is. */
+  whenRoomier(): Promise<void>;
   /** Takes nothing more and waits until everything submitted is settled, at most for the deadline. */
   close(): Promise<void>;
 }
@@ -110,6 +119,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   /** The highest number this writer was told, by partition. */
   const told = new Map<number, number>();
   let inFlightBytes = 0;
+  let roomier: PromiseWithResolvers<void> | undefined;
   let isClosed = false;
   let running: Promise<void> | undefined;
   let isSweeping = false;
@@ -132,6 +142,15 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     return channel;
   }
 
+  function release(bytes: number): void {
+    inFlightBytes -= bytes;
+    roomier?.resolve();
+    roomier = undefined;
+  }
+
+  const admits = (bytes: number): boolean =>
+    !isClosed && (inFlightBytes === 0 || inFlightBytes + bytes <= inFlightBytesMax);
+
   const hasWork = (): boolean =>
     [...channels.values()].some(({ queue, flight }) => queue.length > 0 || flight !== undefined);
 
@@ -152,7 +171,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
       if (sent.length === 0) continue;
       const requests = sent.map(requestOf);
       for (const { flight } of sent) if (flight !== undefined) flight.isSent = true;
-      const results = await store.append(requests);
+      const results = await append(requests);
       let mustWait = false;
       for (const [index, channel] of sent.entries()) {
         const result = results[index];
@@ -165,6 +184,16 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
         const backOffMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
         await sleep(clock, backOffMs * (0.5 + Math.random() / 2));
       }
+    }
+  }
+
+  /** A store that rejects breaks its word, and must not have its next round in the same breath for ever. */
+  async function append(requests: readonly AppendRequest[]): Promise<AppendResult[]> {
+    try {
+      return await store.append(requests);
+    } catch (thrown) {
+      const error = storeAway(messageOf(thrown), 'unknown', thrown);
+      return requests.map(() => ({ status: 'error', error }));
     }
   }
 
@@ -193,7 +222,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
           isSent: false,
         };
       } catch (thrown) {
-        inFlightBytes -= bytes;
+        release(bytes);
         for (const waiter of waiters) fail(waiter, thrown);
       }
     }
@@ -274,7 +303,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   }
 
   function finish(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>): void {
-    inFlightBytes -= flight.bytes;
+    release(flight.bytes);
     channel.flight = undefined;
   }
 
@@ -284,30 +313,38 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     for (const channel of channels.values()) {
       while (channel.queue[0] !== undefined && channel.queue[0].deadlineAtMs <= nowMs) {
         const waiter = channel.queue.shift() as Waiter<Part, Tag>;
-        inFlightBytes -= waiter.bytes;
+        release(waiter.bytes);
         fail(waiter, tooLate(deadlineMs));
       }
-      const { flight } = channel;
-      if (flight === undefined) continue;
-      const isUnknown = flight.isUnknown || flight.isSent;
-      for (const waiter of flight.waiters) {
-        if (waiter.deadlineAtMs <= nowMs) fail(waiter, isUnknown ? unknownFate() : tooLate(deadlineMs));
-      }
-      if (!flight.isSent && flight.waiters.every(({ isSettled }) => isSettled)) {
-        giveUp(channel, flight, undefined);
-      }
+      if (channel.flight !== undefined) sweepFlight(channel, channel.flight, nowMs);
     }
     isSweeping = hasWork();
     if (isSweeping) clock.after(deadlineMs / SWEEPS_PER_DEADLINE, sweep, { ref: false });
+  }
+
+  /** What is told "not stored" must never be sent again with the rest of its frame. */
+  function sweepFlight(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>, nowMs: number): void {
+    const late = flight.waiters.filter(({ deadlineAtMs }) => deadlineAtMs <= nowMs);
+    if (late.length === 0) return;
+    const mayBeStored = flight.isUnknown || flight.isSent;
+    for (const waiter of late) fail(waiter, mayBeStored ? unknownFate() : tooLate(deadlineMs));
+    if (flight.isSent) return;
+    const left = flight.waiters.filter(({ isSettled }) => !isSettled);
+    if (left.length === 0) {
+      giveUp(channel, flight, undefined);
+    } else if (!flight.isUnknown) {
+      // Nothing of it is stored, so those who still wait go into a new frame.
+      channel.flight = undefined;
+      channel.queue.unshift(...left);
+      release(flight.bytes - left.reduce((sum, { bytes }) => sum + bytes, 0));
+    }
   }
 
   return {
     submit(partition, lane, count, part) {
       const bytes = part.byteLength;
       if (isClosed) return Promise.reject(writerClosed());
-      if (inFlightBytes + bytes > inFlightBytesMax && inFlightBytes > 0) {
-        return Promise.reject(writerFull(inFlightBytesMax));
-      }
+      if (!admits(bytes)) return Promise.reject(writerFull(inFlightBytesMax));
       return new Promise((resolve, reject) => {
         const deadlineAtMs = clock.monotonicMs() + deadlineMs;
         inFlightBytes += bytes;
@@ -330,6 +367,21 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
 
     get inFlightBytes() {
       return inFlightBytes;
+    },
+
+    get isClosed() {
+      return isClosed;
+    },
+
+    admits,
+
+    get roomBytes() {
+      return isClosed ? 0 : Math.max(0, inFlightBytesMax - inFlightBytes);
+    },
+
+    whenRoomier() {
+      if (inFlightBytes === 0) return Promise.resolve();
+      return (roomier ??= Promise.withResolvers<void>()).promise;
     },
 
     async close() {

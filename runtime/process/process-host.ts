@@ -5,11 +5,15 @@
  * Invariant: a child never outlives its supervisor: when the IPC channel closes it stops at once.
  */
 import { Worker } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
 import { toWire } from '../errors.ts';
 import type { ExitReason } from '../exit-reason.ts';
+import type { TreePlace } from '../placement.ts';
+import type { BlackBox } from '../shared/black-box.ts';
 import type { CounterBlock } from '../shared/counters.ts';
 import { Vitals } from '../shared/vitals.ts';
-import type { FromProcess, ToProcess } from './protocol.ts';
+import { limitTreeEvents } from '../supervision/tree-event-limit.ts';
+import type { FromProcess, ToProcess, WatchdogOrder } from './protocol.ts';
 
 export interface ProcessHost {
   readonly slotId: string;
@@ -21,7 +25,11 @@ export interface ProcessHost {
   onMessage(listener: (payload: unknown) => void): void;
   /** Adds a block to what the watchdog reports. A source name once given stays. */
   report(source: string, block: CounterBlock): void;
+  /** Adds a black box: the last of what is in it leaves with the watchdog's reports, and outlives this process. */
+  reportBlackBox(source: string, blackBox: BlackBox): void;
   sendTree(tree: unknown): void;
+  /** For the process's own supervisor, whose events go on to the one above; past a burst of 100 only 10 a second. */
+  readonly tree: TreePlace;
 }
 
 /** What runs in the process. */
@@ -104,8 +112,14 @@ async function begin(
     onMessage,
     report: (source, block) => {
       send({ type: 'counters', source, layout: block.layout });
-      watchdog.postMessage({ source, buffer: block.buffer });
+      watchdog.postMessage({ source, buffer: block.buffer, what: 'counters' } satisfies WatchdogOrder);
     },
+    reportBlackBox: (source, { buffer }) =>
+      watchdog.postMessage({ source, buffer, what: 'blackBox' } satisfies WatchdogOrder),
     sendTree: (tree) => send({ type: 'tree', tree }),
+    tree: {
+      path: message.treePath,
+      emit: limitTreeEvents((event) => send({ type: 'treeEvent', event }), systemClock),
+    },
   });
 }

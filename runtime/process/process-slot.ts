@@ -14,12 +14,15 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { CodedError, toWire } from '../errors.ts';
 import type { WireError } from '../errors.ts';
+import { withBlackBox } from '../exit-reason.ts';
 import type { ExitReason } from '../exit-reason.ts';
-import type { RunningChild, StartChild } from '../placement.ts';
+import { heardOf, startAborted } from '../placement.ts';
+import type { StartChild } from '../placement.ts';
 import type { CounterCollector, CounterLayout } from '../shared/counters.ts';
 import { SilenceJudge, processMs } from '../shared/vitals.ts';
+import { stopOrKill } from '../stop-or-kill.ts';
 import { WATCHDOG_FD } from './protocol.ts';
-import type { FromProcess, ToProcess, WatchdogReport } from './protocol.ts';
+import type { FromProcess, SourcedRecord, ToProcess, WatchdogReport } from './protocol.ts';
 
 export interface ProcessSlotOptions {
   id: string;
@@ -46,8 +49,12 @@ export class ProcessSlot {
   readonly id: string;
   readonly #options: ProcessSlotOptions;
   #child: ChildProcess | undefined;
+  /** Settles with the end of a start that was given up. */
+  #leaving: Promise<unknown> | undefined;
   #tree: unknown;
   #lastReport: WatchdogReport | undefined;
+  /** Of the last report that had one. */
+  #blackBox: SourcedRecord[] | undefined;
 
   constructor(options: ProcessSlotOptions) {
     this.id = options.id;
@@ -67,7 +74,9 @@ export class ProcessSlot {
     return true;
   }
 
-  readonly start: StartChild = async ({ epoch, previousExit }) => {
+  readonly start: StartChild = async ({ epoch, previousExit, tree, givenUp }) => {
+    await this.#leaving;
+    if (givenUp?.aborted === true) throw startAborted();
     if (this.#child !== undefined) {
       throw new CodedError('E_SLOT_BUSY', `slot ${this.id} already runs a process`, { kind: 'defect' });
     }
@@ -75,6 +84,7 @@ export class ProcessSlot {
     const startMessage: ToProcess = {
       type: 'start',
       slotId: this.id,
+      treePath: tree?.path ?? this.id,
       epoch,
       params: this.#options.params({ epoch, previousExit }),
       previousExit,
@@ -98,6 +108,7 @@ export class ProcessSlot {
     this.#child = child;
     this.#tree = undefined;
     this.#lastReport = undefined;
+    this.#blackBox = undefined;
 
     let verdict: ExitReason | undefined;
     let failure: WireError | undefined;
@@ -121,6 +132,9 @@ export class ProcessSlot {
         case 'tree':
           this.#tree = message.tree;
           break;
+        case 'treeEvent':
+          tree?.emit(message.event);
+          break;
         case 'failed':
           failure = message.error;
           break;
@@ -140,7 +154,7 @@ export class ProcessSlot {
         watch.stop();
         for (const source of sources.keys()) this.#options.collector.retire(`${this.id}/${source}`);
         this.#child = undefined;
-        resolve(verdict ?? reason);
+        resolve(withBlackBox(verdict ?? reason, this.#blackBox));
       };
       // 'close' comes after the pipes are read to their end, so the last report and the last words are in.
       child.once('close', (code, signal) => {
@@ -171,41 +185,27 @@ export class ProcessSlot {
       () => end({ kind: 'killed', by: `not ready within ${this.#options.startTimeoutMs} ms` }),
       this.#options.startTimeoutMs,
     );
+    const leave = (): void => {
+      this.#leaving = heardOf(exited);
+      end({ kind: 'killed', by: 'its start was given up' });
+    };
+    givenUp?.addEventListener('abort', leave, { once: true });
     const early = await Promise.race([ready.promise, exited]);
     clearTimeout(startTimer);
     if (early !== undefined) throw this.#startFailed(early);
-    return this.#running(epoch, exited, end, askToStop);
-  };
-
-  #running(
-    epoch: number,
-    exited: Promise<ExitReason>,
-    end: (reason: ExitReason) => void,
-    askToStop: (deadlineMs: number) => void,
-  ): RunningChild {
     return {
       epoch,
-      exited,
-      stop: async (deadlineMs) => {
-        askToStop(deadlineMs);
-        const timer = setTimeout(
-          () => end({ kind: 'killed', by: `did not stop within ${deadlineMs} ms` }),
-          deadlineMs,
-        );
-        const reason = await exited;
-        clearTimeout(timer);
-        return reason;
-      },
-      kill: (by) => end({ kind: 'killed', by }),
+      ...stopOrKill(exited, askToStop, end),
       describe: () => ({
         placement: 'process',
         pid: this.pid,
         rssBytes: this.#lastReport?.rssBytes,
         doing: this.#lastReport?.doing,
         tree: this.#tree,
+        ...(this.#blackBox === undefined ? {} : { blackBox: this.#blackBox }),
       }),
     };
-  }
+  };
 
   #attach(source: string, layout: CounterLayout, sources: Map<string, number[]>): void {
     if (!sources.has(source)) sources.set(source, []);
@@ -228,6 +228,7 @@ export class ProcessSlot {
       if (report === undefined) return;
       loopAliveAtMs = heardAtMs - report.silentMs;
       this.#lastReport = report;
+      this.#blackBox = report.blackBox ?? this.#blackBox;
       for (const [source, values] of Object.entries(report.counters)) {
         if (sources.has(source)) sources.set(source, values);
       }

@@ -4,6 +4,7 @@
  * The thread writes, its supervisor only reads (and writes `leaseUntilMs`, the one value that goes the other way).
  * Times are of the process-wide monotonic clock (`processMs`), since `performance.now()` starts anew in every thread.
  */
+import { SharedText } from './shared-text.ts';
 
 const FIELDS = ['heartbeatAtMs', 'deadlineAtMs', 'leaseUntilMs', 'heapUsedBytes', 'epoch'] as const;
 type Field = (typeof FIELDS)[number];
@@ -12,7 +13,7 @@ const indexOf = Object.fromEntries(FIELDS.map((name, index) => [name, index])) a
 const NUMBERS_BYTES = FIELDS.length * Float64Array.BYTES_PER_ELEMENT;
 /** Room for "what it is doing" as UTF-8; longer text is cut. */
 const DOING_BYTES_MAX = 248;
-const BLOCK_BYTES = NUMBERS_BYTES + 4 + DOING_BYTES_MAX;
+const BLOCK_BYTES = NUMBERS_BYTES + SharedText.bytesFor(DOING_BYTES_MAX);
 
 /** Milliseconds of the monotonic clock that all threads and processes of this machine share (`process.hrtime`). */
 export function processMs(): number {
@@ -22,14 +23,12 @@ export function processMs(): number {
 export class Vitals {
   readonly buffer: SharedArrayBuffer;
   readonly #numbers: Float64Array;
-  readonly #doingLength: Int32Array;
-  readonly #doingBytes: Buffer;
+  readonly #doing: SharedText;
 
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(BLOCK_BYTES)) {
     this.buffer = buffer;
     this.#numbers = new Float64Array(buffer, 0, FIELDS.length);
-    this.#doingLength = new Int32Array(buffer, NUMBERS_BYTES, 1);
-    this.#doingBytes = Buffer.from(buffer, NUMBERS_BYTES + 4, DOING_BYTES_MAX);
+    this.#doing = new SharedText(buffer, NUMBERS_BYTES, DOING_BYTES_MAX);
   }
 
   get(field: Field): number {
@@ -47,13 +46,11 @@ export class Vitals {
 
   /** What it works on now, for the exit reason should it die of it; empty when idle. */
   set doing(text: string) {
-    Atomics.store(this.#doingLength, 0, 0);
-    const length = this.#doingBytes.write(text, 'utf8');
-    Atomics.store(this.#doingLength, 0, length);
+    this.#doing.text = text;
   }
 
   get doing(): string {
-    return this.#doingBytes.toString('utf8', 0, Atomics.load(this.#doingLength, 0));
+    return this.#doing.text;
   }
 
   /** A new incarnation begins: everything the last one said of itself goes. */

@@ -13,7 +13,10 @@ import {
   RESTART_WINDOW_MS_MAX,
   STOP_DEADLINE_MS_MAX,
 } from '../limits.ts';
+import { shown } from '../option-faults.ts';
 import type { StartChild } from '../placement.ts';
+import { AUTO_SHUTDOWNS } from './auto-shutdown.ts';
+import type { AutoShutdown } from './auto-shutdown.ts';
 import type { BackoffOptions } from './backoff.ts';
 import type { RestartIntensityOptions } from './restart-intensity.ts';
 import { RESTART_STRATEGIES } from './restart-strategy.ts';
@@ -40,14 +43,30 @@ export interface ChildSpec {
    * away, a crash charged to one message): it is restarted under back-off and never brings the supervisor down.
    */
   countsTowardsIntensity?: (reason: ExitReason) => boolean;
+  /** Its end, by itself and for good, may end the supervisor, as its `autoShutdown` says. Not for permanent children. */
+  significant?: boolean;
 }
 
-export interface SupervisorSpec {
+/** What children that are made while the supervisor runs have in common; each is made for its own `Args`. */
+export interface ChildTemplate<Args = unknown> extends Omit<ChildSpec, 'start'> {
+  /** Its children are called this and a number that never comes twice: `session-17`. */
+  id: string;
+  /** Makes the start of one child, which will have this id. Throwing is a failed start. */
+  start(args: Args, id: string): StartChild;
+}
+
+export interface SupervisorSpec<Args = unknown> {
   id: string;
   strategy: RestartStrategy;
   intensity: RestartIntensityOptions;
   /** In start order. */
   children: readonly ChildSpec[];
+  /** For `startChild`. Transient children made from it are forgotten when they have finished. */
+  template?: ChildTemplate<Args>;
+  /** How many children there may be at once, those made later included. Without it `CHILDREN_PER_SUPERVISOR_MAX`. */
+  childrenMax?: number;
+  /** When the supervisor stops by itself (reason `shutdown`). Without it `never`. */
+  autoShutdown?: AutoShutdown;
 }
 
 export interface SpecFault {
@@ -59,8 +78,12 @@ export interface SpecFault {
 }
 
 /** Throws `E_CHILD_SPEC_INVALID` (kind defect) with every fault in `details.faults`. */
-export function checkSupervisorSpec(spec: SupervisorSpec): void {
+export function checkSupervisorSpec<Args>(spec: SupervisorSpec<Args>): void {
   const faults = new Faults();
+  faults.object('the spec', spec);
+  const { autoShutdown = 'never', template } = spec;
+  if (!Array.isArray(spec.children)) faults.refuse('children', spec.children, 'Give a list of child specs.');
+  faults.object('intensity', spec.intensity);
   faults.id('id', spec.id);
   if (!RESTART_STRATEGIES.includes(spec.strategy)) {
     faults.add('strategy', spec.strategy, `Use one of ${RESTART_STRATEGIES.join(', ')}.`);
@@ -68,46 +91,101 @@ export function checkSupervisorSpec(spec: SupervisorSpec): void {
   const { restartsMax, windowMs } = spec.intensity;
   faults.wholeNumber('intensity.restartsMax', restartsMax, 0, RESTARTS_IN_WINDOW_MAX);
   faults.milliseconds('intensity.windowMs', windowMs, RESTART_WINDOW_MS_MAX);
-  if (spec.children.length > CHILDREN_PER_SUPERVISOR_MAX) {
-    faults.add('children', spec.children.length, `Use at most ${CHILDREN_PER_SUPERVISOR_MAX} children.`);
-  }
+  faults.room(spec);
   const seen = new Map<string, number>();
-  spec.children.forEach((child, index) => {
+  // Not forEach, which would leave out the holes of a list.
+  for (const [index, child] of Array.from(spec.children).entries()) {
     const field = `children[${index}]`;
+    faults.object(field, child);
     const earlier = seen.get(child.id);
     if (earlier !== undefined) {
       faults.add(`${field}.id`, child.id, `Choose another id: children[${earlier}] has this one.`);
     }
     seen.set(child.id, index);
-    faults.child(field, child);
-  });
+    faults.child(field, child, autoShutdown);
+  }
+  if (template !== undefined) {
+    faults.object('template', template);
+    faults.child('template', template, autoShutdown);
+  }
+  faults.autoShutdown(spec);
   faults.throwIfAny(`supervisor ${shown(spec.id)}`);
 }
 
-/** As above for one child that is added later; `takenIds` are its siblings'. */
-export function checkChildSpec(spec: ChildSpec, takenIds: readonly string[]): void {
+/** As above for one child that is added later; `takenIds` are its siblings', `autoShutdown` their supervisor's. */
+export function checkChildSpec(
+  spec: ChildSpec,
+  takenIds: Pick<ReadonlySet<string>, 'has'>,
+  autoShutdown: AutoShutdown = 'never',
+): void {
   const faults = new Faults();
-  if (takenIds.includes(spec.id)) {
+  faults.object('the spec', spec);
+  if (takenIds.has(spec.id)) {
     faults.add('id', spec.id, 'Choose another id: a sibling has this one.');
   }
-  if (takenIds.length >= CHILDREN_PER_SUPERVISOR_MAX) {
-    faults.add('children', takenIds.length, `Use at most ${CHILDREN_PER_SUPERVISOR_MAX} children.`);
-  }
-  faults.child('', spec);
+  faults.child('', spec, autoShutdown);
   faults.throwIfAny(`child ${shown(spec.id)}`);
 }
 
+/** What is wrong with a back-off alone. */
+export function backoffFaults(field: string, backoff: BackoffOptions): readonly SpecFault[] {
+  const faults = new Faults();
+  faults.backoff(field, backoff);
+  return faults.list;
+}
+
+const ID_CHARACTERS_MAX = 128;
+const TEMPLATE_ID_CHARACTERS_MAX = 111;
+
 class Faults {
-  private readonly list: SpecFault[] = [];
+  readonly list: SpecFault[] = [];
 
   add(field: string, value: unknown, mend: string): void {
     this.list.push({ field, value: shown(value), mend });
   }
 
-  child(prefix: string, spec: ChildSpec): void {
+  /** Throws at once: of what is no object nothing more can be said. */
+  object(field: string, value: unknown): void {
+    if (typeof value !== 'object' || value === null) this.refuse(field, value, 'Give an object.');
+  }
+
+  refuse(field: string, value: unknown, mend: string): void {
+    this.add(field, value, mend);
+    this.throwIfAny('supervision');
+  }
+
+  /** How many children there are, and may be. */
+  room({ children, template, childrenMax = CHILDREN_PER_SUPERVISOR_MAX }: SupervisorSpec<never>): void {
+    const there = children.length;
+    this.wholeNumber('childrenMax', childrenMax, 1, CHILDREN_PER_SUPERVISOR_MAX);
+    if (there > childrenMax) {
+      this.add('children', there, `Use at most ${childrenMax} children, or raise childrenMax.`);
+    } else if (template !== undefined && there === childrenMax) {
+      this.add('childrenMax', childrenMax, 'Raise it: the children listed leave no room for the template.');
+    }
+  }
+
+  autoShutdown({ autoShutdown = 'never', children, template, childrenMax = 0 }: SupervisorSpec<never>): void {
+    if (!AUTO_SHUTDOWNS.includes(autoShutdown)) {
+      this.add('autoShutdown', autoShutdown, `Use one of ${AUTO_SHUTDOWNS.join(', ')}.`);
+      return;
+    }
+    const isAnnounced = childrenMax > children.length;
+    if (autoShutdown === 'never' || isAnnounced) return;
+    if ([...children, template].some((child) => child?.significant === true)) return;
+    this.add(
+      'autoShutdown',
+      autoShutdown,
+      'Make a transient or temporary child or the template significant, say by childrenMax that some will be added, or leave it out: no child can bring it about.',
+    );
+  }
+
+  child(prefix: string, spec: ChildSpec | ChildTemplate<never>, autoShutdown: AutoShutdown): void {
     const at = (name: string): string => (prefix === '' ? name : `${prefix}.${name}`);
-    this.id(at('id'), spec.id);
-    if (typeof spec.start !== 'function') this.add(at('start'), spec.start, 'Give a StartChild function.');
+    // A template's is followed by a number.
+    this.id(at('id'), spec.id, prefix === 'template' ? TEMPLATE_ID_CHARACTERS_MAX : ID_CHARACTERS_MAX);
+    const { start }: { start: unknown } = spec;
+    if (typeof start !== 'function') this.add(at('start'), start, 'Give a function.');
     if (!RESTART_TYPES.includes(spec.restart)) {
       this.add(at('restart'), spec.restart, `Use one of ${RESTART_TYPES.join(', ')}.`);
     }
@@ -121,15 +199,16 @@ class Faults {
     if (counts !== undefined && typeof counts !== 'function') {
       this.add(at('countsTowardsIntensity'), counts, 'Give a function of the exit reason, or leave it out.');
     }
+    this.significance(at('significant'), spec, autoShutdown);
     if (spec.restart !== 'temporary') return;
     const mend = "Leave it out, or make the child 'transient': a temporary child is never restarted.";
     if (spec.backoff !== undefined) this.add(at('backoff'), spec.backoff, mend);
     if (counts !== undefined) this.add(at('countsTowardsIntensity'), counts, mend);
   }
 
-  id(field: string, value: unknown): void {
-    if (typeof value === 'string' && /^[^/\s]{1,128}$/.test(value)) return;
-    this.add(field, value, 'Use 1 to 128 characters without "/" and spaces.');
+  id(field: string, value: unknown, charactersMax = ID_CHARACTERS_MAX): void {
+    if (typeof value === 'string' && value.length <= charactersMax && /^[^/\s]+$/.test(value)) return;
+    this.add(field, value, `Use 1 to ${charactersMax} characters without "/" and spaces.`);
   }
 
   wholeNumber(field: string, value: unknown, min: number, max: number): void {
@@ -152,7 +231,35 @@ class Faults {
     });
   }
 
-  private backoff(field: string, { initialMs, maxMs, factor, jitter, resetAfterMs }: BackoffOptions): void {
+  private significance(
+    field: string,
+    { significant, restart }: Pick<ChildSpec, 'significant' | 'restart'>,
+    autoShutdown: AutoShutdown,
+  ): void {
+    if (significant === undefined || significant === false) return;
+    if (significant !== true) {
+      this.add(field, significant, 'Use true or false, or leave it out.');
+    } else if (restart === 'permanent') {
+      const mend =
+        "Leave it out, or make the child 'transient' or 'temporary': a permanent one never ends for good.";
+      this.add(field, significant, mend);
+    } else if (autoShutdown === 'never') {
+      const mend =
+        "Leave it out, or set the supervisor's autoShutdown: without that no child is significant.";
+      this.add(field, significant, mend);
+    }
+  }
+
+  backoff(field: string, backoff: BackoffOptions): void {
+    if (typeof backoff !== 'object' || backoff === null) {
+      this.add(field, backoff, 'Give an object, or leave it out.');
+    } else this.backoffFields(field, backoff);
+  }
+
+  private backoffFields(
+    field: string,
+    { initialMs, maxMs, factor, jitter, resetAfterMs }: BackoffOptions,
+  ): void {
     this.milliseconds(`${field}.initialMs`, initialMs, BACKOFF_MS_MAX);
     this.milliseconds(`${field}.maxMs`, maxMs, BACKOFF_MS_MAX);
     this.milliseconds(`${field}.resetAfterMs`, resetAfterMs, RESTART_WINDOW_MS_MAX);
@@ -165,12 +272,4 @@ class Faults {
       this.add(`${field}.jitter`, jitter, 'Use one of full, equal, none.');
     }
   }
-}
-
-const SHOWN_CHARACTERS_MAX = 80;
-
-function shown(value: unknown): string {
-  if (typeof value === 'function') return 'a function';
-  if (typeof value === 'number') return String(value);
-  return (JSON.stringify(value) ?? String(value)).slice(0, SHOWN_CHARACTERS_MAX);
 }

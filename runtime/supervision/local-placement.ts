@@ -13,7 +13,11 @@ import { assert } from '../assert.ts';
 import { CodedError, fromWire } from '../errors.ts';
 import { describeExit } from '../exit-reason.ts';
 import type { ExitReason } from '../exit-reason.ts';
-import type { RunningChild, StartChild } from '../placement.ts';
+import type { ActorInspection } from '../inspection.ts';
+import { startAborted } from '../placement.ts';
+import type { RunningChild, StartChild, StartRequest } from '../placement.ts';
+import { childDown } from './child-operation.ts';
+import { childUnknown } from './supervisor-errors.ts';
 
 export interface LocalChildOptions extends Omit<SpawnOptions, 'name'> {
   /** A stop first handles what is in the mailbox already, and takes nothing new meanwhile. */
@@ -45,7 +49,7 @@ export class LocalChild<M> {
       return cell;
     };
     this.cell = this.createCell();
-    const start: StartChild = (request) => this.startIncarnation(request.epoch, request.previousExit);
+    const start: StartChild = (request) => this.startIncarnation(request);
     start.abandon = (reason) => this.cell.abandon(reason);
     this.start = start;
   }
@@ -55,11 +59,13 @@ export class LocalChild<M> {
     return this.cell;
   }
 
-  private async startIncarnation(epoch: number, previousExit: ExitReason | undefined): Promise<RunningChild> {
+  private async startIncarnation({ epoch, previousExit, givenUp }: StartRequest): Promise<RunningChild> {
+    if (givenUp?.aborted === true) throw startAborted();
     assert(this.present === undefined, 'a local child runs at most once at a time');
     if (this.cell.isDead) this.cell = this.createCell();
     const handle = new LocalIncarnationHandle<M>(this.cell, epoch, this.drainAtStop);
     this.present = handle;
+    givenUp?.addEventListener('abort', () => handle.kill('its start was given up'), { once: true });
     this.cell.startIncarnation(epoch, previousExit);
     await handle.started;
     return handle;
@@ -119,9 +125,26 @@ class LocalIncarnationHandle<M> implements RunningChild {
     if (!this.isOver) this.cell.kill(by);
   }
 
+  suspend(path: readonly string[] = []): Promise<void> {
+    return this.operated(path, () => this.cell.hold(true));
+  }
+
+  resume(path: readonly string[] = []): Promise<void> {
+    return this.operated(path, () => this.cell.hold(false));
+  }
+
+  inspect(path: readonly string[] = []): Promise<ActorInspection> {
+    return this.operated(path, () => this.cell.inspect());
+  }
+
+  private async operated<T>(path: readonly string[], operation: () => T | Promise<T>): Promise<T> {
+    if (path[0] !== undefined) throw childUnknown(this.cell.path, path[0]);
+    if (this.isOver) throw childDown(this.cell.path);
+    return operation();
+  }
+
   describe(): Record<string, unknown> {
-    const { path, statusName, mailbox, messagesHandled } = this.cell;
-    return { placement: 'local', path, status: statusName, waiting: mailbox.length, messagesHandled };
+    return { placement: 'local', ...this.cell.facts() };
   }
 }
 

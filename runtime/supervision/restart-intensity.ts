@@ -31,7 +31,9 @@ export class RestartIntensity {
     this.timesMs[this.next] = nowMs;
     this.next = (this.next + 1) % this.timesMs.length;
     this.recorded = Math.min(this.recorded + 1, this.timesMs.length);
-    return this.inWindow(nowMs) < this.timesMs.length;
+    // Times never fall: when the oldest kept one lies in the window, all do.
+    const isFull = this.recorded === this.timesMs.length;
+    return !isFull || nowMs - (this.timesMs[this.next] as number) >= this.windowMs;
   }
 
   /** Restarts in the window that ends at `nowMs`; counts no further than one above the maximum. */

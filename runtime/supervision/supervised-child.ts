@@ -6,15 +6,22 @@
  */
 import { sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
-import { toWire } from '../errors.ts';
+import { messageOf, toWire } from '../errors.ts';
 import type { WireError } from '../errors.ts';
 import { describeExit } from '../exit-reason.ts';
 import type { ExitReason } from '../exit-reason.ts';
 import { EXITS_KEPT_PER_CHILD } from '../limits.ts';
-import type { RunningChild } from '../placement.ts';
+import type { RunningChild, TreePlace } from '../placement.ts';
 import { Backoff, BACKOFF_DEFAULT } from './backoff.ts';
 import type { ChildSpec } from './child-spec.ts';
-import type { ChildStatus, ChildView } from './tree-view.ts';
+import type { ChildStatus, ChildSummary, ChildView } from './tree-view.ts';
+
+export interface ChildSurroundings {
+  clock: Clock;
+  random: () => number;
+  tree: TreePlace;
+  isTransitory: boolean;
+}
 
 /** Who hears what becomes of the child, in the step in which it happens. */
 export interface ChildListener {
@@ -24,8 +31,15 @@ export interface ChildListener {
   exited(reason: ExitReason, wasAsked: boolean): void;
 }
 
+interface Starting extends PromiseWithResolvers<ExitReason | undefined> {
+  /** Tells whoever carries it out that nobody waits for it any more. */
+  givenUp: AbortController;
+}
+
 export class SupervisedChild {
   readonly spec: ChildSpec;
+  /** Made from a template: forgotten as soon as it will not be started again. */
+  readonly isTransitory: boolean;
   readonly backoff: Backoff;
   epoch = 0;
   restarts = 0;
@@ -38,16 +52,23 @@ export class SupervisedChild {
   dueMs = 0;
   isRemoved = false;
   /** The start in progress. One that is not this any more was given up: what comes of it is killed. */
-  private starting: Promise<ExitReason | undefined> | undefined = undefined;
+  private starting: Starting | undefined = undefined;
   private statusNow: ChildStatus = 'down';
   private sinceMs: number;
   private readonly exits: { atMs: number; reason: string }[] = [];
   private readonly clock: Clock;
+  private readonly tree: TreePlace;
   private readonly listener: ChildListener;
 
-  constructor(spec: ChildSpec, clock: Clock, random: () => number, listener: ChildListener) {
+  constructor(
+    spec: ChildSpec,
+    { clock, random, tree, isTransitory }: ChildSurroundings,
+    listener: ChildListener,
+  ) {
     this.spec = spec;
     this.clock = clock;
+    this.tree = tree;
+    this.isTransitory = isTransitory;
     this.listener = listener;
     this.backoff = new Backoff(spec.backoff ?? BACKOFF_DEFAULT, random);
     this.sinceMs = clock.wallMs();
@@ -55,6 +76,15 @@ export class SupervisedChild {
 
   get id(): string {
     return this.spec.id;
+  }
+
+  get isSignificant(): boolean {
+    return this.spec.significant === true;
+  }
+
+  /** It runs, or its supervisor means it to. */
+  get isActive(): boolean {
+    return this.statusNow !== 'finished' && !this.isRemoved;
   }
 
   get status(): ChildStatus {
@@ -66,39 +96,43 @@ export class SupervisedChild {
     this.sinceMs = this.clock.wallMs();
   }
 
-  /** Starts an incarnation: undefined when it runs or was given up, else why it does not. Never rejects. */
+  /**
+   * Starts an incarnation. Settles with undefined when it runs, or as soon as the start was given up; else with why it does
+   * not. Never rejects.
+   */
   start(epoch: number): Promise<ExitReason | undefined> {
     if (this.epoch > 0) this.restarts++;
     this.epoch = epoch;
     this.status = 'starting';
-    const { previousExit } = this;
+    const { previousExit, tree } = this;
+    const givenUp = new AbortController();
+    const starting: Starting = { ...Promise.withResolvers<ExitReason | undefined>(), givenUp };
+    this.starting = starting;
     // Called inside a promise, so that a start that throws is a start that rejects.
-    const starting: Promise<ExitReason | undefined> = Promise.resolve()
-      .then(() => this.spec.start({ epoch, previousExit }))
+    void Promise.resolve()
+      .then(() => this.spec.start({ epoch, previousExit, tree, givenUp: givenUp.signal }))
       .then(
         (running) => this.hasStarted(running, starting),
         (thrown: unknown) => this.hasNotStarted(thrown, starting),
       );
-    this.starting = starting;
-    return starting;
+    return starting.promise;
   }
 
   /**
    * Stops it within its deadline; returns when nothing of it runs, or when a start that does not end was given up (at the
    * deadline, or as soon as there is `hurry`). Safe to call twice.
    */
-  async stop(supervisor: string, hurry: Promise<void>): Promise<void> {
+  async stop(supervisor: string, hurry: AbortSignal): Promise<void> {
     this.mustStop = false;
     const { shutdownDeadlineMs } = this.spec;
     const { starting } = this;
     if (starting !== undefined) {
-      const patience = new AbortController();
-      const deadlineMs = shutdownDeadlineMs === 'kill' ? 0 : shutdownDeadlineMs;
-      await Promise.race([starting, hurry, sleep(this.clock, deadlineMs, patience.signal)]);
-      patience.abort();
+      await this.waitForStart(starting, shutdownDeadlineMs === 'kill' ? 0 : shutdownDeadlineMs, hurry);
       if (this.starting === starting) {
         this.starting = undefined;
         this.status = 'down';
+        starting.givenUp.abort();
+        starting.resolve(undefined);
       }
     }
     const { running } = this;
@@ -109,20 +143,48 @@ export class SupervisedChild {
     await running.exited;
   }
 
+  summary(): ChildSummary {
+    const { id, statusNow: status, epoch, restarts, sinceMs } = this;
+    return { id, status, epoch, restarts, sinceMs };
+  }
+
   view(): ChildView {
-    const detail = this.running?.describe?.();
+    try {
+      return this.viewWith(this.running?.describe?.());
+    } catch (thrown) {
+      return this.viewWith({ unknown: messageOf(thrown) });
+    }
+  }
+
+  async survey(timeoutMs: number): Promise<ChildView> {
+    const { running } = this;
+    if (running?.survey === undefined) return this.view();
+    try {
+      return this.viewWith(await running.survey(timeoutMs));
+    } catch (thrown) {
+      return this.viewWith({ unknown: messageOf(thrown) });
+    }
+  }
+
+  private viewWith(detail: Record<string, unknown> | undefined): ChildView {
     return {
-      id: this.id,
-      status: this.statusNow,
-      epoch: this.epoch,
-      restarts: this.restarts,
-      sinceMs: this.sinceMs,
+      ...this.summary(),
       exits: this.exits.slice(),
       ...(detail === undefined ? {} : { detail }),
     };
   }
 
-  private hasStarted(running: RunningChild, starting: Promise<unknown>): undefined {
+  private async waitForStart({ promise }: Starting, deadlineMs: number, hurry: AbortSignal): Promise<void> {
+    const patience = new AbortController();
+    const giveUp = (): void => patience.abort();
+    if (hurry.aborted) giveUp();
+    hurry.addEventListener('abort', giveUp);
+    await Promise.race([promise, sleep(this.clock, deadlineMs, patience.signal)]);
+    hurry.removeEventListener('abort', giveUp);
+    giveUp();
+  }
+
+  private hasStarted(running: RunningChild, starting: Starting): void {
     if (this.starting !== starting) {
       running.kill('its start came after it had been given up');
       return;
@@ -131,6 +193,7 @@ export class SupervisedChild {
     this.running = running;
     this.status = 'running';
     this.listener.started();
+    starting.resolve(undefined);
     void running.exited.then((reason) => {
       const wasAsked = this.statusNow === 'stopping';
       this.running = undefined;
@@ -140,15 +203,15 @@ export class SupervisedChild {
     });
   }
 
-  private hasNotStarted(thrown: unknown, starting: Promise<unknown>): ExitReason | undefined {
-    if (this.starting !== starting) return undefined;
+  private hasNotStarted(thrown: unknown, starting: Starting): void {
+    if (this.starting !== starting) return;
     const error = toWire(thrown);
     const reason: ExitReason = { kind: 'failed', error };
     this.starting = undefined;
     this.status = 'down';
     this.ended(reason);
     this.listener.startFailed(error);
-    return reason;
+    starting.resolve(reason);
   }
 
   private ended(reason: ExitReason): void {

@@ -42,6 +42,22 @@ export function childUnknown(supervisor: string, id: string): CodedError {
   return new CodedError('E_CHILD_UNKNOWN', `${supervisor} has no child ${id}`, { details: { id } });
 }
 
+export function childrenFull(supervisor: string, childrenMax: number): CodedError {
+  return new CodedError('E_CHILDREN_FULL', `${supervisor} has ${childrenMax} children and takes no more`, {
+    kind: 'transient',
+    details: { supervisor, childrenMax },
+    mend: 'Wait until one has ended, remove one, or raise childrenMax.',
+  });
+}
+
+export function noTemplate(supervisor: string): CodedError {
+  return new CodedError('E_TEMPLATE_MISSING', `${supervisor} has no template to start a child from`, {
+    kind: 'defect',
+    details: { supervisor },
+    mend: 'Give its spec a template, or use addChild with a whole child spec.',
+  });
+}
+
 export function supervisorStopped(supervisor: string, status: string, toWhat: string): CodedError {
   return new CodedError('E_SUPERVISOR_STOPPED', `${supervisor} is ${status}: it cannot ${toWhat}`, {
     details: { status },

@@ -5,7 +5,8 @@
  * It knows only RunningChild, so it holds actors, threads, processes and other supervisors alike, and is itself a
  * RunningChild. It does no work of its own that could fail. Invariants: children are started in order and stopped in
  * reverse order; one failure is one restart in the window, whoever dies with it; a stop is heard at every moment; after
- * `exited` has settled no child runs.
+ * `exited` has settled no child runs. What one child costs does not grow with the number of its siblings, unless they
+ * share its fate.
  */
 import { sleep, systemClock } from '../clock.ts';
 import type { Clock } from '../clock.ts';
@@ -13,20 +14,27 @@ import { toWire } from '../errors.ts';
 import type { CodedError } from '../errors.ts';
 import { isAbnormal } from '../exit-reason.ts';
 import type { ExitReason } from '../exit-reason.ts';
-import type { RunningChild } from '../placement.ts';
+import type { RunningChild, TreePlace } from '../placement.ts';
+import { stopDeadlineFault } from '../stop-deadline.ts';
+import { CHILDREN_PER_SUPERVISOR_MAX } from '../limits.ts';
+import { endsSupervisor } from './auto-shutdown.ts';
 import { checkChildSpec, checkSupervisorSpec } from './child-spec.ts';
 import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
+import { childFromTemplate } from './child-template.ts';
+import { OperatedSupervisor } from './operated-supervisor.ts';
 import { RestartIntensity } from './restart-intensity.ts';
 import { planRestart } from './restart-strategy.ts';
 import { SupervisedChild } from './supervised-child.ts';
 import {
+  childrenFull,
   childStartFailed,
-  childUnknown,
+  noTemplate,
   restartIntensityExceeded,
   supervisorStopped,
 } from './supervisor-errors.ts';
-import type { TreeEvent, TreeListener, UnstampedTreeEvent } from './tree-event.ts';
-import type { SupervisorStatus, SupervisorView } from './tree-view.ts';
+import type { TreeListener } from './tree-event.ts';
+import { TreeEvents } from './tree-events.ts';
+import type { ChildView, SupervisorStatus, SupervisorView } from './tree-view.ts';
 
 export interface SupervisorOptions {
   clock?: Clock;
@@ -34,8 +42,8 @@ export interface SupervisorOptions {
   random?: () => number;
   /** A listener from the first moment on; more by `observe`. */
   onEvent?: TreeListener;
-  /** The ids above this supervisor, for its path in events: `root`. */
-  parentPath?: string;
+  /** Where it stands in a tree whose upper part runs elsewhere; a child of a supervisor is told so when it is started. */
+  tree?: TreePlace | undefined;
 }
 
 /** What only a parent supervisor sets (supervisor-child.ts). */
@@ -43,6 +51,8 @@ export interface NestedOptions {
   epoch: number;
   /** Goes on rising over the incarnations of this supervisor, so that no child's epoch ever comes twice. */
   epochs: { last: number };
+  /** As well, for the names of children made from a template. */
+  names: { last: number };
 }
 
 /** One restart in progress: of one child, or of the group that shares its fate. */
@@ -53,28 +63,31 @@ interface Recovery {
   done: Promise<void>;
 }
 
-export class Supervisor implements RunningChild {
+export class Supervisor<Args = unknown> extends OperatedSupervisor implements RunningChild {
   readonly epoch: number;
   readonly exited: Promise<ExitReason>;
   readonly path: string;
-  private readonly spec: SupervisorSpec;
+  private readonly spec: SupervisorSpec<Args>;
   private readonly clock: Clock;
   private readonly random: () => number;
   private readonly nested: NestedOptions | undefined;
   private readonly epochs: { last: number };
-  private readonly listeners = new Set<TreeListener>();
+  private readonly names: { last: number };
+  protected readonly events: TreeEvents;
   private readonly intensity: RestartIntensity;
   private readonly exit = Promise.withResolvers<ExitReason>();
-  private readonly children: SupervisedChild[];
   /** By child under `oneForOne`; one for all, under `undefined`, with the other strategies. */
   private readonly recoveries = new Map<SupervisedChild | undefined, Recovery>();
-  /** Settles when a kill leaves no time to wait for a start in progress. */
-  private readonly hurry = Promise.withResolvers<void>();
-  private status: SupervisorStatus = 'unstarted';
+  /** Rises whenever children are marked to be stopped or started. */
+  private marks = 0;
+  /** Aborted when a kill leaves no time to wait for a start in progress. */
+  private readonly hurry = new AbortController();
+  private statusNow: SupervisorStatus = 'unstarted';
   private ending: Promise<void> | undefined = undefined;
 
   /** Errors: `E_CHILD_SPEC_INVALID` with every fault of the spec. */
-  constructor(spec: SupervisorSpec, options: SupervisorOptions = {}, nested?: NestedOptions) {
+  constructor(spec: SupervisorSpec<Args>, options: SupervisorOptions = {}, nested?: NestedOptions) {
+    super();
     checkSupervisorSpec(spec);
     this.spec = spec;
     this.clock = options.clock ?? systemClock;
@@ -82,11 +95,21 @@ export class Supervisor implements RunningChild {
     this.nested = nested;
     this.epoch = nested?.epoch ?? 1;
     this.epochs = nested?.epochs ?? { last: 0 };
-    this.path = options.parentPath === undefined ? spec.id : `${options.parentPath}/${spec.id}`;
+    this.names = nested?.names ?? { last: 0 };
+    this.path = options.tree?.path ?? spec.id;
+    this.events = new TreeEvents(this.path, this.clock, options.tree?.emit);
     this.exited = this.exit.promise;
     this.intensity = new RestartIntensity(spec.intensity);
-    this.children = spec.children.map((child) => this.superviseNew(child));
-    if (options.onEvent !== undefined) this.listeners.add(options.onEvent);
+    for (const child of spec.children) this.superviseNew(child);
+    if (options.onEvent !== undefined) this.observe(options.onEvent);
+  }
+
+  get status(): SupervisorStatus {
+    return this.statusNow;
+  }
+
+  get hasEnded(): boolean {
+    return this.statusNow === 'ended';
   }
 
   /**
@@ -95,9 +118,10 @@ export class Supervisor implements RunningChild {
    */
   async start(): Promise<void> {
     if (this.status !== 'unstarted') throw this.notRunning('start');
-    this.status = 'starting';
-    for (const child of [...this.children]) {
-      const failure = await Promise.race([this.startChild(child), this.exited.then(() => undefined)]);
+    this.statusNow = 'starting';
+    for (const child of [...this.children.values()]) {
+      if (child.isRemoved) continue;
+      const failure = await this.startNow(child);
       if (this.isEnding) {
         await this.exited;
         throw this.notRunning('start');
@@ -107,17 +131,23 @@ export class Supervisor implements RunningChild {
       await this.endWith({ kind: 'failed', error: toWire(error) });
       throw error;
     }
-    this.status = 'running';
-    this.emit({ type: 'supervisorStarted' });
+    this.statusNow = 'running';
+    this.events.emit({ type: 'supervisorStarted' });
     // Who died while its younger siblings were being started is dealt with now.
-    for (const child of [...this.children]) {
+    for (const child of [...this.children.values()]) {
+      if (this.isEnding) return;
       if (child.running === undefined && child.previousExit !== undefined)
         this.recover(child, child.previousExit);
     }
   }
 
-  /** Stops every child, the last first, each within its own deadline; all are killed when `deadlineMs` has passed. */
+  /**
+   * Stops every child, the last first, each within its own deadline; all are killed when `deadlineMs` has passed.
+   * Errors: `E_OPTIONS_INVALID` (rejection).
+   */
   stop(deadlineMs: number): Promise<ExitReason> {
+    const fault = stopDeadlineFault(deadlineMs);
+    if (fault !== undefined) return Promise.reject(fault);
     const cancel = this.clock.after(deadlineMs, () => this.killChildren(`${this.path} did not stop in time`));
     void this.exited.then(cancel);
     void this.endWith({ kind: 'shutdown' });
@@ -130,23 +160,27 @@ export class Supervisor implements RunningChild {
   }
 
   /**
-   * Adds a child at the end of the order and starts it. Errors: `E_CHILD_SPEC_INVALID`, `E_CHILD_START_FAILED` (then it
-   * is not added), `E_SUPERVISOR_STOPPED`.
+   * Adds a child at the end of the order and starts it. Its id is taken from this call on, until it is forgotten.
+   * Errors: `E_CHILD_SPEC_INVALID`, `E_CHILDREN_FULL`, `E_CHILD_START_FAILED` (then it is not added),
+   * `E_SUPERVISOR_STOPPED`.
    */
   async addChild(spec: ChildSpec): Promise<void> {
-    if (this.status !== 'running') throw this.notRunning('add a child');
-    checkChildSpec(
-      spec,
-      this.children.map(({ id }) => id),
-    );
-    const child = this.superviseNew(spec);
-    this.children.push(child);
-    this.emit({ type: 'childAdded', child: child.id });
-    const failure = await Promise.race([this.startChild(child), this.exited.then(() => undefined)]);
-    if (this.isEnding) throw this.notRunning('add a child');
-    if (failure === undefined) return;
-    this.forget(child, failure);
-    throw this.startFailed(child, failure);
+    this.checkRoom();
+    checkChildSpec(spec, this.children, this.spec.autoShutdown);
+    await this.addAndStart(this.superviseNew(spec));
+  }
+
+  /**
+   * Makes a child from the spec's template, at the end of the order, and starts it. Gives back its id. When it will not be
+   * started again, it is forgotten. Errors: as `addChild`, and `E_TEMPLATE_MISSING`.
+   */
+  async startChild(args: Args): Promise<string> {
+    const { template } = this.spec;
+    if (template === undefined) throw noTemplate(this.path);
+    this.checkRoom();
+    const spec = childFromTemplate(template, args, this.path, this.names, this.children);
+    await this.addAndStart(this.superviseNew(spec, true));
+    return spec.id;
   }
 
   /** Stops a child within its deadline and forgets it. Errors: `E_CHILD_UNKNOWN`. */
@@ -155,7 +189,7 @@ export class Supervisor implements RunningChild {
     child.isRemoved = true;
     child.mustStart = false;
     this.wakeAll();
-    await this.stopChild(child);
+    await this.stopNow(child);
     this.forget(child, child.previousExit ?? { kind: 'shutdown' });
   }
 
@@ -166,6 +200,7 @@ export class Supervisor implements RunningChild {
   async restartChild(id: string): Promise<void> {
     if (this.status !== 'running') throw this.notRunning('restart a child');
     const child = this.childOf(id);
+    this.marks++;
     // Also one that is only starting: it would be started a second time beside itself.
     child.mustStop = true;
     child.mustStart = true;
@@ -176,67 +211,71 @@ export class Supervisor implements RunningChild {
     if (child.running === undefined) throw this.startFailed(child, child.previousExit ?? { kind: 'normal' });
   }
 
-  /** Calls the listener with every tree event from now on. Returns the function that takes it away. */
-  observe(listener: TreeListener): () => void {
-    this.listeners.add(listener);
-    return () => {
-      this.listeners.delete(listener);
-    };
-  }
-
-  /** The live tree below, as plain data. */
-  describe(): SupervisorView & Record<string, unknown> {
+  protected viewWith(children: ChildView[]): SupervisorView & Record<string, unknown> {
     return {
       id: this.spec.id,
       strategy: this.spec.strategy,
-      status: this.status,
+      status: this.statusNow,
       epoch: this.epoch,
       restartsInWindow: this.intensity.inWindow(this.clock.monotonicMs()),
-      children: this.children.map((child) => child.view()),
+      children,
     };
   }
 
-  private startChild(child: SupervisedChild): Promise<ExitReason | undefined> {
+  private startNow(child: SupervisedChild): Promise<ExitReason | undefined> {
     return child.start(++this.epochs.last);
   }
 
-  private superviseNew(spec: ChildSpec): SupervisedChild {
-    const child = new SupervisedChild(spec, this.clock, this.random, {
-      started: () => this.emit({ type: 'childStarted', child: spec.id, epoch: child.epoch }),
-      startFailed: (error) =>
-        this.emit({ type: 'childStartFailed', child: spec.id, epoch: child.epoch, error }),
+  private checkRoom(): void {
+    if (this.status !== 'running') throw this.notRunning('add a child');
+    const { childrenMax = CHILDREN_PER_SUPERVISOR_MAX } = this.spec;
+    if (this.children.size >= childrenMax) throw childrenFull(this.path, childrenMax);
+  }
+
+  private superviseNew(spec: ChildSpec, isTransitory = false): SupervisedChild {
+    const { clock, random, events } = this;
+    const { id } = spec;
+    const surroundings = { clock, random, tree: events.placeOf(id), isTransitory };
+    const child = new SupervisedChild(spec, surroundings, {
+      started: () => events.emit({ type: 'childStarted', child: id, epoch: child.epoch }),
+      startFailed: (error) => events.emit({ type: 'childStartFailed', child: id, epoch: child.epoch, error }),
       exited: (reason, wasAsked) => {
-        this.emit({ type: 'childExited', child: spec.id, epoch: child.epoch, reason });
+        events.emit({ type: 'childExited', child: id, epoch: child.epoch, reason });
         if (this.status === 'running' && !wasAsked) this.recover(child, reason);
       },
     });
+    this.children.set(id, child);
     return child;
   }
 
-  private stopChild(child: SupervisedChild): Promise<void> {
-    return child.stop(this.path, this.hurry.promise);
+  private async addAndStart(child: SupervisedChild): Promise<void> {
+    this.events.emit({ type: 'childAdded', child: child.id });
+    const failure = await this.startNow(child);
+    if (this.isEnding) throw this.notRunning('add a child');
+    if (failure !== undefined) this.forget(child, failure);
+    else if (!child.isRemoved) return;
+    throw this.startFailed(child, failure ?? { kind: 'killed', by: 'it was removed again' });
+  }
+
+  private stopNow(child: SupervisedChild): Promise<void> {
+    return child.stop(this.path, this.hurry.signal);
   }
 
   private forget(child: SupervisedChild, reason: ExitReason): void {
-    const index = this.children.indexOf(child);
-    if (index >= 0) this.children.splice(index, 1);
     child.isRemoved = true;
+    // Two may have asked for it, or the supervisor has ended meanwhile and has dealt with it.
+    if (this.children.get(child.id) !== child || this.hasEnded) return;
+    this.children.delete(child.id);
     child.spec.start.abandon?.(reason);
-    this.emit({ type: 'childForgotten', child: child.id });
+    this.events.emit({ type: 'childForgotten', child: child.id });
   }
 
   /** A child is down that nobody asked to stop. */
   private recover(child: SupervisedChild, reason: ExitReason): void {
     if (child.isRemoved) return;
     const { restart, backoff } = child.spec;
-    if (restart === 'temporary') {
-      this.forget(child, reason);
-      return;
-    }
-    if (restart === 'transient' && !isAbnormal(reason)) {
-      child.status = 'finished';
-      child.mustStart = false;
-      child.spec.start.abandon?.(reason);
+    if (restart === 'temporary' || (restart === 'transient' && !isAbnormal(reason))) {
+      this.finished(child, reason);
       return;
     }
     const isSameFailure = this.recoveryOf(child)?.isSameFailure === true;
@@ -251,7 +290,7 @@ export class Supervisor implements RunningChild {
     child.dueMs = nowMs + delayMs;
     child.status = 'waiting';
     this.mark(child);
-    this.emit({
+    this.events.emit({
       type: 'childRestarting',
       child: child.id,
       delayMs,
@@ -261,8 +300,27 @@ export class Supervisor implements RunningChild {
     this.ensureRecovery(child).isSameFailure = true;
   }
 
+  /** It has ended by itself and is not started again. */
+  private finished(child: SupervisedChild, reason: ExitReason): void {
+    if (child.spec.restart === 'temporary' || child.isTransitory) {
+      this.forget(child, reason);
+    } else {
+      child.status = 'finished';
+      child.mustStart = false;
+      child.spec.start.abandon?.(reason);
+    }
+    if (!endsSupervisor(this.spec.autoShutdown ?? 'never', child, this.children.values())) return;
+    this.events.emit({ type: 'autoShutdown', child: child.id });
+    void this.endWith({ kind: 'shutdown' });
+  }
+
   private mark(failed: SupervisedChild): void {
-    const plan = planRestart(this.spec.strategy, this.children, failed);
+    this.marks++;
+    if (this.spec.strategy === 'oneForOne') {
+      failed.mustStart = true;
+      return;
+    }
+    const plan = planRestart(this.spec.strategy, [...this.children.values()], failed);
     for (const child of plan.stop) child.mustStop = true;
     for (const child of plan.start) {
       // What has finished stays finished, and a temporary child is never started twice.
@@ -304,17 +362,14 @@ export class Supervisor implements RunningChild {
     else await Promise.resolve();
     try {
       while (this.status === 'running') {
-        const members = only === undefined ? this.children : [only];
-        const toStop = members.findLast((child) => child.mustStop);
-        if (toStop !== undefined) {
-          await this.stopChild(toStop);
-          const isForgotten = toStop.spec.restart === 'temporary' && !toStop.mustStart && !toStop.isRemoved;
-          if (isForgotten) this.forget(toStop, { kind: 'shutdown' });
+        const members = only === undefined ? [...this.children.values()] : [only];
+        const toStop = members.filter((child) => child.mustStop).reverse();
+        if (toStop.length > 0) {
+          await this.stopMarked(toStop);
           continue;
         }
         const toStart = members.filter((child) => child.mustStart && !child.isRemoved);
-        const [next] = toStart;
-        if (next === undefined) return;
+        if (toStart.length === 0) return;
         const nowMs = this.clock.monotonicMs();
         const dueMs = toStart.reduce((latest, child) => Math.max(latest, child.dueMs), nowMs);
         if (dueMs > nowMs) {
@@ -323,14 +378,35 @@ export class Supervisor implements RunningChild {
           await sleep(this.clock, dueMs - nowMs, waiting.signal);
           continue;
         }
-        next.mustStart = false;
-        recovery.isSameFailure = false;
-        const failure = await this.startChild(next);
-        if (failure !== undefined && this.status === 'running') this.recover(next, failure);
+        await this.startMarked(toStart, recovery);
       }
     } finally {
       // In the same step as the last look at the marks: one made afterwards finds no recovery and begins its own.
       this.recoveries.delete(only);
+    }
+  }
+
+  /** In this order; up to where other marks are made. */
+  private async stopMarked(children: readonly SupervisedChild[]): Promise<void> {
+    const { marks } = this;
+    for (const child of children) {
+      if (this.status !== 'running' || this.marks !== marks) return;
+      await this.stopNow(child);
+      const isForgotten = child.spec.restart === 'temporary' && !child.mustStart && !child.isRemoved;
+      if (isForgotten) this.forget(child, { kind: 'shutdown' });
+    }
+  }
+
+  /** As above. */
+  private async startMarked(children: readonly SupervisedChild[], recovery: Recovery): Promise<void> {
+    const { marks } = this;
+    for (const child of children) {
+      if (this.status !== 'running' || this.marks !== marks) return;
+      if (!child.mustStart || child.isRemoved) continue;
+      child.mustStart = false;
+      recovery.isSameFailure = false;
+      const failure = await this.startNow(child);
+      if (failure !== undefined && this.status === 'running') this.recover(child, failure);
     }
   }
 
@@ -339,7 +415,7 @@ export class Supervisor implements RunningChild {
   }
 
   private giveUp(child: SupervisedChild, reason: ExitReason): void {
-    this.emit({ type: 'childGaveUp', child: child.id, reason });
+    this.events.emit({ type: 'childGaveUp', child: child.id, reason });
     const error = restartIntensityExceeded(this.path, child.id, this.spec.intensity, reason);
     void this.endWith({ kind: 'failed', error: toWire(error) });
   }
@@ -349,32 +425,26 @@ export class Supervisor implements RunningChild {
   }
 
   private async endAll(reason: ExitReason): Promise<void> {
-    this.status = 'stopping';
+    this.statusNow = 'stopping';
     this.wakeAll();
-    for (const child of [...this.children].reverse()) await this.stopChild(child);
-    this.status = 'ended';
-    for (const child of this.children) {
-      // A parent may start this supervisor again with the same children, which then keep what they hold.
-      const mayReturn = this.nested !== undefined && this.spec.children.includes(child.spec);
-      if (!mayReturn) child.spec.start.abandon?.(reason);
+    for (const child of [...this.children.values()].reverse()) await this.stopNow(child);
+    this.statusNow = 'ended';
+    // A parent may start this supervisor again with the same children, which then keep what they hold.
+    const mayReturn = new Set(this.nested === undefined ? [] : this.spec.children);
+    for (const child of this.children.values()) {
+      if (!mayReturn.has(child.spec)) child.spec.start.abandon?.(reason);
     }
-    this.emit({ type: 'supervisorExited', reason });
+    this.events.emit({ type: 'supervisorExited', reason });
     this.exit.resolve(reason);
   }
 
   private killChildren(by: string): void {
-    this.hurry.resolve();
-    for (const child of this.children) child.running?.kill(by);
+    this.hurry.abort();
+    for (const child of this.children.values()) child.running?.kill(by);
   }
 
   private get isEnding(): boolean {
     return this.ending !== undefined;
-  }
-
-  private childOf(id: string): SupervisedChild {
-    const child = this.children.find((candidate) => candidate.id === id);
-    if (child !== undefined) return child;
-    throw childUnknown(this.path, id);
   }
 
   private startFailed(child: SupervisedChild, reason: ExitReason): CodedError {
@@ -383,16 +453,5 @@ export class Supervisor implements RunningChild {
 
   private notRunning(toWhat: string): CodedError {
     return supervisorStopped(this.path, this.status, toWhat);
-  }
-
-  private emit(event: UnstampedTreeEvent): void {
-    const stamped: TreeEvent = { ...event, supervisor: this.path, atMs: this.clock.wallMs() };
-    for (const listener of this.listeners) {
-      try {
-        listener(stamped);
-      } catch {
-        // A listener is a guest: what it does wrong must not reach the tree.
-      }
-    }
   }
 }

@@ -2,7 +2,7 @@
  * What happens in a supervision tree, as data: for logs, metrics, the console, and specs.
  *
  * Not a message: listeners cannot influence the tree, and one that throws is ignored. Invariant: events of one supervisor
- * come in the order in which things happened.
+ * come in the order in which things happened; those of a tree below it are among them.
  */
 import type { WireError } from '../errors.ts';
 import type { ExitReason } from '../exit-reason.ts';
@@ -29,8 +29,15 @@ export type TreeEvent =
   /** Its failure was one too many: the supervisor stops everything and exits. */
   | (ChildEventBase & { type: 'childGaveUp'; reason: ExitReason })
   | (ChildEventBase & { type: 'childAdded' })
+  /** By an operator. */
+  | (ChildEventBase & { type: 'childSuspended' })
+  | (ChildEventBase & { type: 'childResumed' })
   /** Removed on request, or a temporary child that has ended. */
-  | (ChildEventBase & { type: 'childForgotten' });
+  | (ChildEventBase & { type: 'childForgotten' })
+  /** It was significant and has ended by itself: with it the supervisor stops everything and exits. */
+  | (ChildEventBase & { type: 'autoShutdown' })
+  /** So many events before this one were too many for whoever hears of them. */
+  | (TreeEventBase & { type: 'eventsLeftOut'; count: number });
 
 export type TreeListener = (event: TreeEvent) => void;
 

@@ -22,6 +22,12 @@ export interface ChildView {
   detail?: Record<string, unknown>;
 }
 
+/** A child in a list: what a supervisor knows of it without asking it. */
+export type ChildSummary = Pick<ChildView, 'id' | 'status' | 'epoch' | 'restarts' | 'sinceMs'>;
+
+/** How many children there are, and how many of each status. */
+export type ChildCounts = Record<ChildStatus, number> & { total: number };
+
 export interface SupervisorView {
   id: string;
   strategy: RestartStrategy;

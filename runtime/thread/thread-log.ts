@@ -6,47 +6,36 @@
  */
 import type { LogEntry } from '../actor.ts';
 import type { Clock } from '../clock.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 export interface ThreadLogEntry extends LogEntry {
   /** Entries before this one that were too many. */
   leftOut: number;
 }
 
-const BURST = 100;
-const PER_SECOND = 2;
+const RATE = { burst: 100, perSecond: 2 };
 const TEXT_CHARS_MAX = 1_000;
 const FIELDS_CHARS_MAX = 8_000;
 
 export class ThreadLog {
   readonly #send: (entry: ThreadLogEntry) => void;
-  readonly #clock: Clock;
-  #tokens = BURST;
-  #filledAtMs: number;
-  #leftOut = 0;
+  readonly #bucket: TokenBucket;
 
   constructor(send: (entry: ThreadLogEntry) => void, clock: Clock) {
     this.#send = send;
-    this.#clock = clock;
-    this.#filledAtMs = clock.monotonicMs();
+    this.#bucket = new TokenBucket(RATE, clock);
   }
 
   write({ level, path, text, fields }: LogEntry): void {
-    const nowMs = this.#clock.monotonicMs();
-    this.#tokens = Math.min(BURST, this.#tokens + ((nowMs - this.#filledAtMs) * PER_SECOND) / 1_000);
-    this.#filledAtMs = nowMs;
-    if (this.#tokens < 1) {
-      this.#leftOut += 1;
-      return;
-    }
-    this.#tokens -= 1;
+    const leftOut = this.#bucket.take();
+    if (leftOut === undefined) return;
     this.#send({
       level,
       path,
       text: text.slice(0, TEXT_CHARS_MAX),
       ...(fields === undefined ? {} : { fields: plain(fields) }),
-      leftOut: this.#leftOut,
+      leftOut,
     });
-    this.#leftOut = 0;
   }
 }
 

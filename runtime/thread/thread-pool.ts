@@ -12,15 +12,32 @@ import { Piscina } from 'piscina';
 import type { Transferable, Worker } from 'node:worker_threads';
 import { sleep, systemClock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
+import { numberFault, optionsInvalid } from '../option-faults.ts';
+import type { ThreadData } from './protocol.ts';
 
 export interface ThreadPoolOptions {
-  /** Threads kept ready beyond those at work: a replacement then needs no thread start (3 against 40-90 ms). */
+  /** Threads kept ready beyond those at work: a replacement then waits for no thread to start (see performance.md). */
   spareThreads: number;
+  /** Modules that a thread loads before a slot asks for them. What does not load fails the start that needs it. */
+  preload?: readonly string[];
   /** Upper bound of threads at once. */
   threadsMax: number;
   /** Heap limit per thread; at it the thread dies alone with `outOfMemory`. */
   heapMbMax: number;
 }
+
+function checkOptions({ spareThreads, threadsMax, heapMbMax }: ThreadPoolOptions): void {
+  const faults = [
+    numberFault('spareThreads', spareThreads, { min: 0, max: THREADS_PER_POOL_MAX }),
+    numberFault('threadsMax', threadsMax, { min: 1, max: THREADS_PER_POOL_MAX }),
+    numberFault('heapMbMax', heapMbMax, HEAP_MB),
+  ].filter((fault) => fault !== undefined);
+  if (faults.length > 0) throw optionsInvalid('thread pool', faults);
+}
+
+/** Below it a thread does not even load its modules. */
+const HEAP_MB = { min: 16, max: 65_536 };
+const THREADS_PER_POOL_MAX = 1_024;
 
 /** A thread that has been idle this long goes, down to the spare ones. */
 const IDLE_TIMEOUT_MS = 2_000;
@@ -48,8 +65,15 @@ export class ThreadPool {
   readonly #retired = new Set<Generation>();
   #isClosed = false;
 
+  /** Errors: `E_OPTIONS_INVALID` (kind defect). */
   constructor(options: ThreadPoolOptions) {
+    checkOptions(options);
     this.#options = options;
+  }
+
+  /** As many tasks as it may have threads: a further one waits for the end of one. */
+  get isFull(): boolean {
+    return (this.#present?.running ?? 0) > this.#options.threadsMax;
   }
 
   /** Threads that exist: at work, spare, booting. */
@@ -97,7 +121,8 @@ export class ThreadPool {
   #current(): Generation {
     if (this.#isClosed) throw new CodedError('E_POOL_CLOSED', 'the thread pool is closed');
     if (this.#present !== undefined) return this.#present;
-    const { spareThreads, threadsMax, heapMbMax } = this.#options;
+    const { spareThreads, threadsMax, heapMbMax, preload = [] } = this.#options;
+    const workerData: ThreadData = { preload };
     const pool = new Piscina({
       filename: entryUrl,
       minThreads: Math.max(1, spareThreads),
@@ -105,6 +130,9 @@ export class ThreadPool {
       maxThreads: Math.max(1, Math.min(1, threadsMax) + spareThreads),
       idleTimeout: IDLE_TIMEOUT_MS,
       concurrentTasksPerWorker: 1,
+      loadBalancer: readyFirst,
+
+      workerData,
       // The default waits on an atomic between tasks and freezes the thread's timers and I/O meanwhile.
       atomics: 'disabled',
       recordTiming: false,
@@ -161,6 +189,17 @@ export class ThreadPool {
     // Nothing can be done about a pool that does not even close.
     generation.pool.destroy().catch(() => undefined);
   }
+}
+
+/**
+ * An idle thread that is ready, else one that still starts. Piscina lists those that start first, and its own choice is the
+ * first idle one: the replacement of a dead thread would wait for a start beside a spare thread.
+ */
+function readyFirst<Thread extends { currentUsage: number }>(
+  _task: unknown,
+  threads: readonly Thread[],
+): Thread | null {
+  return threads.findLast(({ currentUsage }) => currentUsage === 0) ?? null;
 }
 
 function noteThreads({ pool, threads }: Generation): void {

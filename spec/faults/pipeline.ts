@@ -29,6 +29,7 @@ export const PARTITIONS = [0, 1] as const;
 export const KEY_PREFIX = 'faults';
 export const LEASE_TTL_MS = 1_500;
 const LEDGER_QUESTION = { terminal: ['handled', 'quarantined'], inputLanes: [IN_LANE] };
+const SUPERVISOR = 'consumers';
 const HEAP_MB_MAX = 64;
 const HANG_AFTER_MS = 500;
 const START_TIMEOUT_MS = 10_000;
@@ -234,7 +235,7 @@ export class Pipeline {
   #supervisor(): Supervisor {
     return new Supervisor(
       {
-        id: 'consumers',
+        id: SUPERVISOR,
         strategy: 'oneForOne',
         intensity: { restartsMax: 1_000, windowMs: 10_000 },
         children: this.slots.map(({ id, start }) => ({
@@ -247,6 +248,8 @@ export class Pipeline {
       },
       {
         onEvent: (event) => {
+          // What happens inside a thread is told here too, and is no restart of a thread.
+          if (event.supervisor !== SUPERVISOR) return;
           if (event.type === 'childExited') this.#diedAtMs.set(event.child, performance.now());
           if (event.type !== 'childStarted') return;
           const diedAtMs = this.#diedAtMs.get(event.child) ?? performance.now();

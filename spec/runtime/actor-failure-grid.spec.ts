@@ -131,7 +131,7 @@ describe('an actor that fails', () => {
   });
 
   it('by a factory that returns no handle function says so', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const ref = system.spawn<string>(() => ({}) as ActorInstance<string>);
     let exit: ExitReason | undefined;
     ref.onTerminated((reason) => {
@@ -142,7 +142,7 @@ describe('an actor that fails', () => {
   });
 
   it('loses the message in hand to the dead letters, and is not given it again [S-3]', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     let handled = 0;
     const ref = system.spawn<{ type: string }>(() => ({
       handle() {

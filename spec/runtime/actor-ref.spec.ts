@@ -25,7 +25,7 @@ function collecting(into: number[]): ActorFactory<number> {
 describe('ActorRef', () => {
   describe('tell', () => {
     it('delivers the messages of one sender in the order told [S-1]', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const got: number[] = [];
       const ref = system.spawn(collecting(got), { mailbox: { capacity: 1_000, overflow: 'refuse' } });
       const sent = Array.from({ length: 1_000 }, (_, index) => index);
@@ -35,7 +35,7 @@ describe('ActorRef', () => {
     });
 
     it('gives the message back to the sender of a dead actor, and notes a dead letter [S-4] [S-12]', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const ref = system.spawn(collecting([]));
       await system.stopActor(ref);
       expect(ref.tell(7)).to.deep.equal({ refused: 'E_ACTOR_STOPPED', message: 7 });
@@ -53,7 +53,7 @@ describe('ActorRef', () => {
     const tellThree = async (
       overflow: OverflowPolicy,
     ): Promise<{ results: unknown[]; got: number[]; system: ActorSystem }> => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const got: number[] = [];
       const ref = system.spawn(collecting(got), { mailbox: { capacity: 2, overflow } });
       const results = [1, 2, 3].map((message) => ref.tell(message));
@@ -86,7 +86,7 @@ describe('ActorRef', () => {
     it('refuses tell and lets tellWhenAccepted wait under block [S-11]', async () => {
       const { results } = await tellThree('block');
       expect(results[2]).to.deep.equal({ refused: 'E_MAILBOX_FULL', message: 3 });
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const got: number[] = [];
       const ref = system.spawn(collecting(got), { mailbox: { capacity: 2, overflow: 'block' } });
       const all = await Promise.all([1, 2, 3, 4, 5, 6].map((message) => ref.tellWhenAccepted(message)));
@@ -96,7 +96,7 @@ describe('ActorRef', () => {
     });
 
     it('gives waiting senders their messages back when the actor dies', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const ref = system.spawn<number>(() => ({ handle: () => new Promise<void>(() => undefined) }), {
         mailbox: { capacity: 1, overflow: 'block' },
       });
@@ -142,7 +142,7 @@ describe('ActorRef', () => {
     });
 
     it('takes the first of two answers and counts the second as late', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const ref = system.spawn<Question>(() => ({
         handle({ replyTo }) {
           replyTo.tell(1);
@@ -227,7 +227,9 @@ describe('ActorRef', () => {
     });
 
     it('passes on what building the message throws', async () => {
-      const ref = new ActorSystem().spawn<Question>(() => ({ handle: () => undefined }));
+      const ref = new ActorSystem({ clock: new FakeClock() }).spawn<Question>(() => ({
+        handle: () => undefined,
+      }));
       const asked = ref.ask(
         () => {
           throw new Error('no message');
@@ -243,7 +245,10 @@ describe('ActorRef', () => {
   });
 
   it('prints as its path', () => {
-    const ref = new ActorSystem().spawn<number>(() => ({ handle: () => undefined }), { name: 'printer' });
+    const ref = new ActorSystem({ clock: new FakeClock() }).spawn<number>(
+      () => ({ handle: () => undefined }),
+      { name: 'printer' },
+    );
     expect(JSON.stringify({ ref })).to.equal('{"ref":"/printer"}');
   });
 });

@@ -3,7 +3,8 @@ import { describe, it } from 'mocha';
 import type { LogEntry } from '../../runtime/actor.ts';
 import { ActorSystem } from '../../runtime/actor-system.ts';
 import { MAILBOX_CAPACITY_MAX } from '../../runtime/limits.ts';
-import { settle } from '../support/fake-clock.ts';
+import { Supervisor } from '../../runtime/supervision/supervisor.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 import { rejectionOf, thrownBy } from '../support/rejection.ts';
 
 const idle = () => ({ handle: () => undefined });
@@ -11,7 +12,7 @@ const idle = () => ({ handle: () => undefined });
 describe('ActorSystem', () => {
   describe('names', () => {
     it('belong to one living actor, are found, and are free again after its death [S-25]', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const ref = system.spawn(idle, { name: 'only' });
       expect(thrownBy(() => system.spawn(idle, { name: 'only' })).code).to.equal('E_NAME_TAKEN');
       expect(system.whereis('only')).to.equal(ref);
@@ -22,12 +23,12 @@ describe('ActorSystem', () => {
     });
 
     it('are made up for actors that have none', () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       expect([system.spawn(idle).path, system.spawn(idle).path]).to.deep.equal(['/$1', '/$2']);
     });
 
     it('that were refused leave no actor behind', () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       system.spawn(idle, { name: 'only' });
       thrownBy(() => system.spawn(idle, { name: 'only' }));
       expect(system.counts().actors).to.equal(1);
@@ -37,7 +38,7 @@ describe('ActorSystem', () => {
   describe('spawn options', () => {
     it('are refused all at once, each with field, value and mend', () => {
       const error = thrownBy(() =>
-        new ActorSystem().spawn(idle, {
+        new ActorSystem({ clock: new FakeClock() }).spawn(idle, {
           name: 'a/b',
           mailbox: { capacity: 0, overflow: 'explode' as never },
           handlerTimeoutMs: -1,
@@ -51,9 +52,61 @@ describe('ActorSystem', () => {
     });
   });
 
+  it('refuses options that are none and names that are no text, and what is no factory', () => {
+    const system = new ActorSystem({ clock: new FakeClock() });
+    const wrong: unknown[] = [
+      null,
+      5,
+      { name: null },
+      { name: ['x'] },
+      { name: Symbol('odd') },
+      { name: 'line\u0007end' },
+      { name: 'left\u202eright' },
+      { mailbox: null },
+      { mailbox: { capacity: 1n, overflow: 'refuse' } },
+      { handlerTimeoutMs: '5' },
+      { redelivery: null },
+      { stashCapacity: 3n },
+    ];
+    for (const options of wrong) {
+      const error = thrownBy(() => system.spawn(idle, options as never));
+      expect(error.code).to.equal('E_OPTIONS_INVALID');
+      expect(error.mend).to.equal('Correct every field named.');
+    }
+    for (const none of [undefined, null, {}, 'x']) {
+      expect(thrownBy(() => system.spawn(none as never)).code).to.equal('E_OPTIONS_INVALID');
+    }
+    expect(system.counts()).to.include({ actors: 0, spawned: 0 });
+  });
+
   describe('stop', () => {
+    it('refuses a deadline that no timer can count, before it stops anything', async () => {
+      const clock = new FakeClock();
+      const system = new ActorSystem({ clock });
+      const supervisor = new Supervisor(
+        { id: 'root', strategy: 'oneForOne', intensity: { restartsMax: 1, windowMs: 1_000 }, children: [] },
+        { clock },
+      );
+      await supervisor.start();
+      const ref = system.spawn<string>(() => ({ handle: () => undefined }));
+      await settle();
+      for (const deadlineMs of [Infinity, NaN, 0, -1, 2 ** 31, '5' as never]) {
+        for (const stopped of [
+          system.stopActor(ref, { deadlineMs }),
+          system.stop(deadlineMs),
+          supervisor.stop(deadlineMs),
+        ]) {
+          expect((await rejectionOf(stopped)).code).to.equal('E_OPTIONS_INVALID');
+        }
+      }
+      expect(ref.tell('still there')).to.equal('accepted');
+      expect(supervisor.describe().status).to.equal('running');
+      expect(clock.pending).to.equal(0);
+      await supervisor.stop(1_000);
+    });
+
     it('stops every actor, the last spawned first, one after the other, and starts no more [S-38]', async () => {
-      const system = new ActorSystem();
+      const system = new ActorSystem({ clock: new FakeClock() });
       const trace: string[] = [];
       for (const name of ['a', 'b', 'c']) {
         system.spawn(() => ({
@@ -75,15 +128,15 @@ describe('ActorSystem', () => {
     });
 
     it('refuses refs of another system', async () => {
-      const stranger = new ActorSystem().spawn(idle);
-      const system = new ActorSystem();
+      const stranger = new ActorSystem({ clock: new FakeClock() }).spawn(idle);
+      const system = new ActorSystem({ clock: new FakeClock() });
       expect((await rejectionOf(system.stopActor(stranger))).code).to.equal('E_NOT_LOCAL');
       expect(thrownBy(() => system.killActor(stranger, 'a spec')).code).to.equal('E_NOT_LOCAL');
     });
   });
 
   it('counts what happens', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const ref = system.spawn<number>(() => ({
       handle(message) {
         if (message === 3) throw new Error('planted');

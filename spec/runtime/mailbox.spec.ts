@@ -65,7 +65,9 @@ describe('Mailbox', () => {
         { weight: 3, arbitrary: fc.constant('take' as const) },
         { weight: 1, arbitrary: fc.constant('release' as const) },
         { weight: 1, arbitrary: fc.constantFrom('kill' as const, 'stop' as const, 'signal' as const) },
-        { weight: 1, arbitrary: fc.constant('urgent' as const) },
+        { weight: 2, arbitrary: fc.constant('urgent' as const) },
+        { weight: 2, arbitrary: fc.constantFrom('hold' as const, 'let go' as const, 'clear' as const) },
+        { weight: 1, arbitrary: fc.record({ putBack: fc.array(fc.nat(1_000), { maxLength: 3 }) }) },
         { weight: 1, arbitrary: fc.constantFrom('close' as const, 'reopen' as const) },
       ),
       { maxLength: 150 },
@@ -76,8 +78,12 @@ describe('Mailbox', () => {
         fc.property(policies, fc.integer({ min: 1, max: 9 }), calls, (overflow, capacity, script) => {
           const mailbox = new Mailbox<number>({ capacity, overflow });
           const model = { messages: [] as number[], kill: false, stop: false, signals: 0, closed: false };
+          const hold = { isHeld: false, isTold: false };
           for (const call of script) {
-            if (typeof call === 'object') {
+            if (typeof call === 'object' && 'putBack' in call) {
+              mailbox.putBack(call.putBack);
+              model.messages.unshift(...call.putBack);
+            } else if (typeof call === 'object') {
               let expected = 'accepted';
               if (model.closed) expected = 'closed';
               else if (model.messages.length < capacity) model.messages.push(call.put);
@@ -107,10 +113,20 @@ describe('Mailbox', () => {
               } else if (model.stop) {
                 expect(lane).to.equal('stop');
                 model.stop = false;
+              } else if (hold.isHeld !== hold.isTold) {
+                expect(lane).to.equal('hold');
+                hold.isTold = hold.isHeld;
               } else if (model.signals > 0) {
                 expect(lane).to.equal('supervision');
                 model.signals--;
-              } else expect(lane).to.equal(undefined);
+              } else expect(lane).to.equal(hold.isHeld ? 'held' : undefined);
+            } else if (call === 'hold' || call === 'let go') {
+              hold.isHeld = call === 'hold';
+              mailbox.hold(hold.isHeld);
+            } else if (call === 'clear') {
+              mailbox.clearUrgent();
+              Object.assign(model, { kill: false, stop: false, signals: 0 });
+              hold.isTold = false;
             } else if (call === 'close') {
               mailbox.close();
               model.closed = true;
@@ -119,7 +135,11 @@ describe('Mailbox', () => {
               model.closed = false;
             }
             expect(mailbox.length).to.equal(model.messages.length);
-            expect(mailbox.urgent).to.equal(Number(model.kill) + Number(model.stop) + model.signals);
+            const holding = Number(hold.isHeld || hold.isTold);
+            expect(mailbox.urgent).to.equal(
+              Number(model.kill) + Number(model.stop) + model.signals + holding,
+            );
+            expect(mailbox.isHoldUntold).to.equal(hold.isHeld !== hold.isTold);
           }
           while (mailbox.length > 0) expect(mailbox.take()).to.equal(model.messages.shift());
           expect(model.messages).to.deep.equal([]);

@@ -33,15 +33,24 @@ describe('RingBuffer', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 20 }),
-        fc.array(fc.oneof(fc.record({ push: fc.integer() }), fc.constant('shift' as const)), {
-          maxLength: 200,
-        }),
+        fc.array(
+          fc.oneof(
+            fc.record({ push: fc.integer() }),
+            fc.record({ unshift: fc.integer() }),
+            fc.constant('shift' as const),
+          ),
+          { maxLength: 200 },
+        ),
         (bound, calls) => {
           const ring = new RingBuffer<number>(bound);
           const model: number[] = [];
           for (const call of calls) {
             if (call === 'shift') {
               expect(ring.shift()).to.equal(model.shift());
+            } else if ('unshift' in call) {
+              const hasRoom = model.length < bound;
+              if (hasRoom) model.unshift(call.unshift);
+              expect(ring.unshift(call.unshift)).to.equal(hasRoom);
             } else {
               const hasRoom = model.length < bound;
               if (hasRoom) model.push(call.push);

@@ -60,7 +60,7 @@ describe('RunQueue', () => {
   });
 
   it('does not starve timers under two async actors that call each other without end [S-7]', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const refs: { tell(message: number): unknown }[] = [];
     for (const other of [1, 0]) {
       refs.push(

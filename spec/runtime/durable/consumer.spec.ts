@@ -250,29 +250,32 @@ describe('Consumer', () => {
       await isBalanced();
     });
 
-    it('waits for room in a full output lane, and handles nothing twice for it', async () => {
-      const bounds = { ...WIDE, entriesMax: 1 };
-      await put('a', 'b');
-      void open({
-        batchEntriesMax: 1,
-        handle: async (batch) => {
-          handled.push(textOf(batch));
-          return {
-            counters: { done: 1 },
-            outputs: [{ lane: 'out', payload: Buffer.from(textOf(batch)), bounds }],
-          };
-        },
+    for (const [title, isRaised] of [
+      ['waits for room in a full output lane', false],
+      ['goes on when the bound of a full output lane is raised', true],
+    ] as const) {
+      it(`${title}, and handles nothing twice for it`, async () => {
+        const bounds = { ...WIDE, entriesMax: 1 };
+        await put('a', 'b');
+        void open({
+          batchEntriesMax: 1,
+          handle: async (batch) => {
+            handled.push(textOf(batch));
+            const output = { lane: 'out', payload: Buffer.from(textOf(batch)), bounds };
+            return { counters: { done: 1 }, outputs: [output] };
+          },
+        });
+        await until(() => handled.length === 2);
+        await delay(20);
+        const [out, ...others] = await readAll(store, 'out');
+        expect(others).to.deep.equal([]);
+        expect(await readAll(store)).to.have.length(1);
+        if (isRaised) bounds.entriesMax = 2;
+        else await store.commit(commitOf(token, { inputs: [{ lane: 'out', id: out?.id ?? '', bytes: 1 }] }));
+        await drained();
+        expect(handled).to.deep.equal(['a', 'b']);
       });
-      await until(() => handled.length === 2);
-      await delay(20);
-      expect(await readAll(store)).to.have.length(1);
-      const [out] = await readAll(store, 'out');
-      await store.commit(
-        commitOf(token, { inputs: out === undefined ? [] : [{ lane: 'out', id: out.id, bytes: 1 }] }),
-      );
-      await drained();
-      expect(handled).to.deep.equal(['a', 'b']);
-    });
+    }
 
     it('begins nothing while its lease is not surely valid', async () => {
       await put('a');

@@ -224,6 +224,27 @@ describe('Writer', () => {
     });
   });
 
+  it('waits, and tries again, when the store itself fails', async () => {
+    let failures = 0;
+    const inner = createMemoryStore();
+    const writer = open({
+      store: {
+        ...inner,
+        generation: 1,
+        append: (requests) =>
+          ++failures <= 2 ? Promise.reject(new Error('planted')) : inner.append(requests),
+      },
+      deadlineMs: 1_000,
+    });
+    await submit(writer, 'a');
+    expect(await texts(inner)).to.deep.equal(['a']);
+    const never = open({
+      store: { ...inner, generation: 1, append: () => Promise.reject(new Error('planted')) },
+      deadlineMs: 60,
+    });
+    expect(await rejectionOf(submit(never, 'c'))).to.have.property('code', 'E_APPEND_UNKNOWN');
+  });
+
   describe('when the store does not answer', () => {
     it('rejects at the deadline: unknown what was sent, surely not stored what was not', async () => {
       const clock = new ManualClock();
@@ -246,6 +267,32 @@ describe('Writer', () => {
       await settled();
       await submit(writer, 'c');
       expect(await texts()).to.deep.equal(['a', 'c']);
+      expect(writer.inFlightBytes).to.equal(0);
+    });
+
+    it('stores nothing of what it called not stored, though the rest of its frame goes on [S-61]', async () => {
+      const clock = new ManualClock();
+      const writer = open({ clock, deadlineMs: 1_000 });
+      let release = (): void => {};
+      store.hold = new Promise((resolve) => {
+        release = resolve;
+      });
+      const first = submit(writer, 'a');
+      await settled();
+      const early = rejectionOf(submit(writer, 'b'));
+      await clock.advance(500);
+      const later = [submit(writer, 'c'), submit(writer, 'd')];
+      store.appendFaults = Array<'refused'>(100).fill('refused');
+      store.hold = undefined;
+      release();
+      await first;
+      await clock.advance(600);
+      expect(await early).to.have.nested.property('details.stored', 'no');
+      store.appendFaults = [];
+      await clock.advance(300);
+      const receipts = await Promise.all(later);
+      expect(receipts.map(({ firstIndex }) => firstIndex)).to.deep.equal([0, 1]);
+      expect(await texts()).to.deep.equal(['a', 'cd']);
       expect(writer.inFlightBytes).to.equal(0);
     });
 

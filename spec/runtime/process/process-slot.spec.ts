@@ -8,6 +8,7 @@ import type { ExitReason } from '../../../runtime/exit-reason.ts';
 import type { RunningChild } from '../../../runtime/placement.ts';
 import { ProcessSlot } from '../../../runtime/process/process-slot.ts';
 import { CounterCollector } from '../../../runtime/shared/counters.ts';
+import type { TreeEvent } from '../../../runtime/supervision/tree-event.ts';
 
 const entry = fileURLToPath(new URL('../../fixtures/runtime/process-child.ts', import.meta.url));
 
@@ -50,6 +51,18 @@ describe('ProcessSlot', function () {
       child.kill('the spec is over');
       await child.exited;
     }
+  });
+
+  it('tells tree events from inside with the path of their place [S-173]', async () => {
+    const slot = slotOf({});
+    const events: TreeEvent[] = [];
+    const tree = { path: 'root/child', emit: (event: TreeEvent): void => void events.push(event) };
+    running.push(await slot.start({ epoch: 1, previousExit: undefined, tree }));
+    await echo(slot, 'supervise');
+    await echo(slot, 'hello');
+    expect(events.map(({ type, supervisor }) => `${supervisor} ${type}`)).to.deep.equal([
+      'root/child supervisorStarted',
+    ]);
   });
 
   it('passes messages both ways and stops cleanly [S-50]', async () => {

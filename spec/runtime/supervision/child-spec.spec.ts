@@ -22,7 +22,7 @@ function faultsOf(check: () => void): SpecFault[] {
 }
 
 const fieldsOf = (child: Record<string, unknown>): string[] =>
-  faultsOf(() => checkChildSpec({ ...CHILD, ...child }, [])).map(({ field }) => field);
+  faultsOf(() => checkChildSpec({ ...CHILD, ...child }, new Set())).map(({ field }) => field);
 
 describe('checkSupervisorSpec', () => {
   it('accepts a spec that is right', () => {
@@ -53,6 +53,96 @@ describe('checkSupervisorSpec', () => {
       },
       { field: 'children[2].backoff.maxMs', value: '100', mend: 'Use at least initialMs, which is 500.' },
     ]);
+  });
+
+  it('names what is no spec at all, instead of falling over it [S-132]', () => {
+    const holes: ChildSpec[] = [CHILD];
+    holes[2] = { ...CHILD, id: 'third' };
+    const wrong: [unknown, string][] = [
+      [null, 'the spec'],
+      [5, 'the spec'],
+      [{ ...SPEC, children: null }, 'children'],
+      [{ ...SPEC, children: { length: 1 } }, 'children'],
+      [{ ...SPEC, children: [null] }, 'children[0]'],
+      [{ ...SPEC, children: holes }, 'children[1]'],
+      [{ ...SPEC, intensity: undefined }, 'intensity'],
+      [{ ...SPEC, intensity: { restartsMax: 3n, windowMs: 1_000 } }, 'intensity.restartsMax'],
+      [{ ...SPEC, template: null }, 'template'],
+      [{ ...SPEC, children: [{ ...CHILD, id: Symbol('odd') }] }, 'children[0].id'],
+    ];
+    for (const [spec, field] of wrong) {
+      const faults = faultsOf(() => checkSupervisorSpec(spec as SupervisorSpec));
+      expect(
+        faults.map((fault) => fault.field),
+        field,
+      ).to.deep.equal([field]);
+    }
+    expect(fieldsOf({ backoff: null })).to.deep.equal(['backoff']);
+    expect(faultsOf(() => checkChildSpec(null as never, new Set())).map(({ field }) => field)).to.deep.equal([
+      'the spec',
+    ]);
+  });
+
+  describe('names what contradicts itself [S-132]:', () => {
+    const significant = { ...CHILD, restart: 'transient' as const, significant: true };
+    const template = { ...CHILD, id: 'made', start: () => start, restart: 'temporary' as const };
+    const mendOf = (spec: Partial<SupervisorSpec>): Record<string, string> =>
+      Object.fromEntries(
+        faultsOf(() => checkSupervisorSpec({ ...SPEC, ...spec })).map(({ field, mend }) => [field, mend]),
+      );
+
+    it('a permanent one, which never ends for good', () => {
+      const children = [{ ...significant, restart: 'permanent' as const }];
+      const mends = mendOf({ children, autoShutdown: 'anySignificant' });
+      expect(mends).to.have.all.keys('children[0].significant');
+      expect(mends['children[0].significant']).to.match(/'transient' or 'temporary'/);
+    });
+
+    it('one under a supervisor that never ends with it', () => {
+      for (const autoShutdown of [{}, { autoShutdown: 'never' as const }]) {
+        const mends = mendOf({
+          children: [significant],
+          template: { ...template, significant: true },
+          ...autoShutdown,
+        });
+        expect(mends).to.have.all.keys('children[0].significant', 'template.significant');
+        expect(mends['children[0].significant']).to.include('autoShutdown');
+      }
+    });
+
+    it('an autoShutdown that no child can bring about', () => {
+      const autoShutdown = 'allSignificant';
+      for (const spec of [{}, { children: [] }, { template }, { childrenMax: 1 }]) {
+        expect(Object.values(mendOf({ autoShutdown, ...spec })).join()).to.include('significant');
+      }
+      checkSupervisorSpec({ ...SPEC, autoShutdown, childrenMax: 2 });
+      checkSupervisorSpec({ ...SPEC, autoShutdown, children: [significant] });
+      checkSupervisorSpec({ ...SPEC, autoShutdown, template: { ...template, significant: true } });
+    });
+
+    it('values that are none', () => {
+      const children = [{ ...significant, significant: 'yes' as never }];
+      expect(mendOf({ children, autoShutdown: 'sometimes' as never })).to.deep.equal({
+        'children[0].significant': 'Use true or false, or leave it out.',
+        autoShutdown: 'Use one of never, anySignificant, allSignificant.',
+      });
+    });
+  });
+
+  it('names a room that is none [S-132]', () => {
+    const template = { ...CHILD, id: 'a/b', start: () => start };
+    expect(
+      [{ childrenMax: 0 }, { childrenMax: 1.5 }, { childrenMax: CHILDREN_PER_SUPERVISOR_MAX + 1 }].map(
+        (spec) => faultsOf(() => checkSupervisorSpec({ ...SPEC, children: [], ...spec }))[0]?.field,
+      ),
+    ).to.deep.equal(['childrenMax', 'childrenMax', 'childrenMax']);
+    const two = [CHILD, { ...CHILD, id: 'second' }];
+    expect(
+      faultsOf(() => checkSupervisorSpec({ ...SPEC, children: two, childrenMax: 1 })).map(({ mend }) => mend),
+    ).to.deep.equal(['Use at most 1 children, or raise childrenMax.']);
+    expect(
+      faultsOf(() => checkSupervisorSpec({ ...SPEC, childrenMax: 1, template })).map(({ field }) => field),
+    ).to.deep.equal(['childrenMax', 'template.id']);
   });
 
   it('bounds the number of children', () => {
@@ -90,6 +180,8 @@ describe('checkChildSpec', () => {
   });
 
   it('refuses the id of a sibling', () => {
-    expect(faultsOf(() => checkChildSpec(CHILD, ['child'])).map(({ field }) => field)).to.deep.equal(['id']);
+    expect(faultsOf(() => checkChildSpec(CHILD, new Set(['child']))).map(({ field }) => field)).to.deep.equal(
+      ['id'],
+    );
   });
 });

@@ -74,7 +74,7 @@ describe('localChild', () => {
   });
 
   it('takes messages before its first start', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const got: string[] = [];
     const child = localChild<string>(system, 'actor', () => ({
       handle: (message) => void got.push(message),
@@ -101,7 +101,7 @@ describe('localChild', () => {
 
   it('cancels timers and watches at a restart [S-24]', async () => {
     const signals: string[] = [];
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const watched = system.spawn<string>(() => ({ handle: () => undefined }));
     const { child, clock, got } = await bed({
       factory: (context) => {
@@ -182,7 +182,7 @@ describe('localChild', () => {
   });
 
   it('does not let the handle of an old incarnation touch the new one', async () => {
-    const system = new ActorSystem();
+    const system = new ActorSystem({ clock: new FakeClock() });
     const child = localChild<string>(system, 'actor', () => ({ handle: () => undefined }));
     const first = await child.start({ epoch: 1, previousExit: undefined });
     await first.stop(100);

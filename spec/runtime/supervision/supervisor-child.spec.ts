@@ -36,7 +36,7 @@ function tree(inner: Pick<SupervisorSpec, 'intensity'>, outer: Pick<SupervisorSp
         { id: 'neighbour', start: neighbour.start, restart: 'permanent', shutdownDeadlineMs: 100 },
         {
           id: 'inner',
-          start: supervisorChild(innerSpec, { ...options, parentPath: 'root' }),
+          start: supervisorChild(innerSpec, { clock }),
           restart: 'permanent',
           shutdownDeadlineMs: 1_000,
         },

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { EXITS_KEPT_PER_CHILD } from '../../../runtime/limits.ts';
-import type { ChildSpec } from '../../../runtime/supervision/child-spec.ts';
 import type { TreeEvent } from '../../../runtime/supervision/tree-event.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { rejectionOf, thrownBy } from '../../support/rejection.ts';
@@ -334,53 +333,6 @@ describe('Supervisor', () => {
       await settle();
       expect(made.look()).to.deep.equal(['start a', 'kill a']);
       expect(made.child('a').isRunning).to.equal(false);
-    });
-  });
-
-  describe('dynamic children', () => {
-    it('are added at the end, supervised, and removed with their deadline', async () => {
-      const made = await started({ ids: ['a'] });
-      const extra = new ScriptedChild('extra', made.trace, made.clock);
-      const spec: ChildSpec = {
-        id: 'extra',
-        start: extra.start,
-        restart: 'permanent',
-        shutdownDeadlineMs: 100,
-      };
-      await made.supervisor.addChild(spec);
-      expect((await rejectionOf(made.supervisor.addChild(spec))).code).to.equal('E_CHILD_SPEC_INVALID');
-      extra.exit();
-      await settle();
-      expect(made.look()).to.deep.equal(['start extra', 'start extra']);
-      await made.supervisor.removeChild('extra');
-      expect(made.look()).to.deep.equal(['stop extra']);
-      expect(extra.abandoned).to.equal(1);
-      expect((await rejectionOf(made.supervisor.removeChild('extra'))).code).to.equal('E_CHILD_UNKNOWN');
-    });
-
-    it('are not kept when they cannot start', async () => {
-      const made = await started({ ids: ['a'] });
-      const extra = new ScriptedChild('extra', made.trace, made.clock);
-      extra.startsToFail = 1;
-      const adding = made.supervisor.addChild({
-        id: 'extra',
-        start: extra.start,
-        restart: 'permanent',
-        shutdownDeadlineMs: 100,
-      });
-      expect((await rejectionOf(adding)).code).to.equal('E_CHILD_START_FAILED');
-      expect(statusOf(made, 'extra')).to.equal(undefined);
-      expect(made.supervisor.describe().restartsInWindow).to.equal(0);
-    });
-
-    it('can be removed during their back-off wait', async () => {
-      const made = await started({ specs: { b: { backoff: BACKOFF } } });
-      made.child('b').exit();
-      await settle();
-      await made.supervisor.removeChild('b');
-      await made.clock.pass(1_000);
-      expect(made.look()).to.deep.equal([]);
-      expect(made.clock.pending).to.equal(0);
     });
   });
 

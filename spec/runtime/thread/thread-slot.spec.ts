@@ -4,7 +4,7 @@
 import { expect } from 'chai';
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,20 +19,14 @@ import { ThreadSlot } from '../../../runtime/thread/thread-slot.ts';
 import type { Answer, BreakableParams } from '../../fixtures/faults/breakable-thread.ts';
 import { rejectionOf } from '../../support/rejection.ts';
 import { specDirectory } from '../../support/servers.ts';
+import { until } from '../durable/store-under-test.ts';
 
 const moduleUrl = new URL('../../fixtures/faults/breakable-thread.ts', import.meta.url).href;
 const unloadableUrl = new URL('../../fixtures/faults/sometimes-unloadable-thread.ts', import.meta.url);
+const notedLoadUrl = new URL('../../fixtures/faults/noted-load-thread.ts', import.meta.url).href;
 const livesPath = fileURLToPath(new URL('../../fixtures/faults/thread-lives.ts', import.meta.url));
 const counterLayout = [{ name: 'messages_total', kind: 'counter', help: 'Messages seen.' }] as const;
 const HANG_AFTER_MS = 600;
-
-async function until(condition: () => boolean, timeoutMs = 8_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error('the condition did not come true');
-    await delay(2);
-  }
-}
 
 describe('ThreadSlot', function () {
   this.timeout(20_000);
@@ -40,8 +34,8 @@ describe('ThreadSlot', function () {
   const answers = new Map<ThreadSlot, Partial<Answer>[]>();
   let running: RunningChild[] = [];
 
-  const newPool = (spareThreads = 1, threadsMax = 4): ThreadPool => {
-    const pool = new ThreadPool({ spareThreads, threadsMax, heapMbMax: 48 });
+  const newPool = (spareThreads = 1, threadsMax = 4, preload: string[] = []): ThreadPool => {
+    const pool = new ThreadPool({ spareThreads, threadsMax, heapMbMax: 48, preload });
     pools.push(pool);
     return pool;
   };
@@ -116,6 +110,18 @@ describe('ThreadSlot', function () {
     expect(answers.get(slot)?.at(-1)).to.deep.equal({ echo: 'closed' });
     expect(slot.post({ what: 'late' })).to.equal(false);
     expect(await child.stop(5_000)).to.deep.equal({ kind: 'shutdown' });
+  });
+
+  it('has the name of its slot for the operating system, and no other’s afterwards', async () => {
+    const threadNames = (): string[] =>
+      readdirSync('/proc/self/task').map((thread) =>
+        readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim(),
+      );
+    const names = ['named-0', 'of-a-gateway-ingest-1'].map((id) => ({ id, shown: id.slice(-15) }));
+    const children = await Promise.all(names.map(({ id }) => start(slotOf({}, { id }))));
+    for (const { shown } of names) expect(threadNames()).to.include(shown);
+    await Promise.all(children.map((child) => child.stop(2_000)));
+    for (const { shown } of names) expect(threadNames()).to.not.include(shown);
   });
 
   it('refuses a second start while one runs or begins', async () => {
@@ -384,6 +390,25 @@ describe('ThreadSlot', function () {
       await until(() => pool.threadCount === 2);
       const [first] = slots as [ThreadSlot];
       expect(await ask(first)).to.include({ epoch: 1 });
+    });
+
+    it('replaces a dead thread by its spare one, which has loaded what it needs [S-49]', async () => {
+      const file = join(specDirectory('preload'), 'loads');
+      const module = `${notedLoadUrl}?file=${file}`;
+      const pool = newPool(1, 1, [module, moduleUrl.replace('breakable', 'missing')]);
+      const slot = slotOf({}, { pool, module });
+      const loads = (): number[] =>
+        existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map(Number) : [];
+      const first = await start(slot);
+      const threadOf = answers.get(slot) as unknown as number[];
+      await until(() => loads().length === 2 && threadOf.length === 1);
+      const spare = loads().find((thread) => thread !== threadOf[0]);
+      first.kill('a spec');
+      await first.exited;
+      await start(slot, 2);
+      await until(() => threadOf.length === 2);
+      expect(threadOf[1]).to.equal(spare);
+      await until(() => loads().length === 3);
     });
 
     it('lets the others run on when an idle thread dies of what was left in it [S-43]', async () => {
