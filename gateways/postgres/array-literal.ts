@@ -32,8 +32,9 @@ export function plainArray(values: readonly (number | boolean | null)[]): string
 }
 
 /** Of bytes. Takes any view, since a Buffer that crossed a thread is one no more. */
-export function bytesArray(values: readonly Uint8Array[]): string {
+export function bytesArray(values: readonly (Uint8Array | null)[]): string {
   const items = values.map((bytes) => {
+    if (bytes === null) return 'NULL';
     const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
     return `"\\\\x${hex}"`;
   });

@@ -3,33 +3,19 @@
  *
  * Invariant: a search that would take too long ends by itself and says so; it never holds up what is being written.
  */
-import type { Alert, Environment, Handling } from '../../actors/event.ts';
-import { CodedError, codeOf } from '../../runtime/errors.ts';
+import type { Alert, AuditRow, Environment, Handling } from '../../actors/event.ts';
+import { boundedSearch } from './bounded-search.ts';
 import { checkedId, checkedText, checkedTextOrNull, checkedTimeOrNull } from './checked-input.ts';
 import type { Connection } from './connection.ts';
 import { pageOf, rowsFor } from './page.ts';
 import type { Page } from './page.ts';
 
 /** One decided event as stored. Times in ms since 1970. */
-export interface AuditLogEntry {
-  receivedAtMs: number;
-  eventId: string;
-  eventTimeMs: number;
-  clockSkewed: boolean;
-  hostname: string;
-  severity: number | null;
-  environment: Environment;
-  team: string | null;
-  ruleId: number | null;
-  ruleVersion: number | null;
-  ruleSetVersion: number;
-  decision: Handling | 'Unmatched';
+export interface AuditLogEntry extends Omit<AuditRow, 'matches'> {
   /** Whether alerts follow from it, not whether they were delivered. */
   forwarded: boolean;
+  /** An older program may have written them otherwise. */
   matches: unknown[];
-  alerts: Alert[];
-  correlationId: string;
-  raw: string;
 }
 
 /** Where a page begins: after (before in time) this entry. */
@@ -69,17 +55,18 @@ interface AuditLogRow {
   alerts: Alert[];
   correlation_id: string;
   raw_message: string;
+  text_repaired: boolean;
+  raw_bytes: Buffer | null;
 }
 
 /** Only host and time have an index: anything else reads back through time. */
-const SEARCH_MAX_MS = 10_000;
-const QUERY_CANCELED = '57014';
+const MEND = 'Name a host, or a shorter time with from and to.';
 
 export class PostgresAuditLog {
   readonly #connection: Connection;
-  readonly #searchMaxMs: number;
+  readonly #searchMaxMs: number | undefined;
 
-  constructor(connection: Connection, searchMaxMs = SEARCH_MAX_MS) {
+  constructor(connection: Connection, searchMaxMs?: number) {
     this.#connection = connection;
     this.#searchMaxMs = searchMaxMs;
   }
@@ -99,37 +86,14 @@ export class PostgresAuditLog {
       rowsFor(limit),
     ];
     const host = hostname === undefined ? undefined : checkedText(hostname, 'hostname');
-    try {
-      const rows = await this.#connection.transaction(
-        async (transaction) => {
-          await transaction.rows('limit_statement_time', [String(this.#searchMaxMs)]);
-          return host === undefined
-            ? transaction.rows<AuditLogRow>('search_audit_rows', values)
-            : transaction.rows<AuditLogRow>('search_audit_rows_of_host', [...values, host]);
-        },
-        { isSnapshot: true },
-      );
-      return pageOf(rows.map(toEntry), limit, ({ receivedAtMs, eventId }) => ({ receivedAtMs, eventId }));
-    } catch (thrown) {
-      throw isTooLong(thrown) ? tooLong(this.#searchMaxMs) : thrown;
-    }
+    const search = { searchMaxMs: this.#searchMaxMs, mend: MEND };
+    const rows = await boundedSearch(this.#connection, search, (transaction) =>
+      host === undefined
+        ? transaction.rows<AuditLogRow>('search_audit_rows', values)
+        : transaction.rows<AuditLogRow>('search_audit_rows_of_host', [...values, host]),
+    );
+    return pageOf(rows.map(toEntry), limit, ({ receivedAtMs, eventId }) => ({ receivedAtMs, eventId }));
   }
-}
-
-function isTooLong(thrown: unknown): boolean {
-  return (
-    thrown instanceof CodedError &&
-    codeOf(thrown) === 'E_DATABASE_AWAY' &&
-    thrown.details['sqlstate'] === QUERY_CANCELED
-  );
-}
-
-function tooLong(searchMaxMs: number): CodedError {
-  return new CodedError(
-    'E_SEARCH_TOO_LONG',
-    `the search was ended after ${searchMaxMs} ms: too many rows were looked at`,
-    { mend: 'Name a host, or a shorter time with from and to.', details: { searchMaxMs } },
-  );
 }
 
 function toEntry(row: AuditLogRow): AuditLogEntry {
@@ -151,5 +115,7 @@ function toEntry(row: AuditLogRow): AuditLogEntry {
     alerts: row.alerts,
     correlationId: row.correlation_id,
     raw: row.raw_message,
+    textRepaired: row.text_repaired,
+    rawBytes: row.raw_bytes,
   };
 }

@@ -7,13 +7,13 @@
 import type { AuditStore, StandingDecision } from '../../actors/ports.ts';
 import type { Alert, AuditRow } from '../../actors/event.ts';
 import { CodedError } from '../../runtime/errors.ts';
-import { plainArray, textArray } from './array-literal.ts';
+import { bytesArray, plainArray, textArray } from './array-literal.ts';
 import type { Connection } from './connection.ts';
 import { storableJson, storableText } from './storable-text.ts';
 
 /** Measured: fewer rows cost more per row, more gain nothing. */
 const ROWS_PER_STATEMENT_MAX = 1_000;
-/** Of raw text; keeps one statement well below the server's limit of 1 GB and the memory of a small machine. */
+/** Of raw text, and of raw bytes in hex; keeps one statement well below the server's limit of 1 GB and the memory of a small machine. */
 const CHARS_PER_STATEMENT_MAX = 16_000_000;
 /** A row that was found taken may be gone when we look (retention); a second miss is no coincidence. */
 const ROUNDS_MAX = 3;
@@ -128,6 +128,8 @@ function columns(entries: readonly StorableRow[]): string[] {
     textArray(entries.map((entry) => entry.alerts)),
     textArray(rows.map((row) => storableText(row.correlationId))),
     textArray(rows.map((row) => storableText(row.raw))),
+    plainArray(rows.map((row) => row.textRepaired)),
+    bytesArray(rows.map((row) => row.rawBytes)),
   ];
 }
 
@@ -139,12 +141,16 @@ function* batchesOf(rows: readonly AuditRow[]): Generator<readonly AuditRow[]> {
   let start = 0;
   let chars = 0;
   for (let i = 0; i < rows.length; i++) {
-    chars += rows[i]?.raw.length ?? 0;
+    chars += charsOf(rows[i]);
     if (i > start && (i - start >= ROWS_PER_STATEMENT_MAX || chars > CHARS_PER_STATEMENT_MAX)) {
       yield rows.slice(start, i);
       start = i;
-      chars = rows[i]?.raw.length ?? 0;
+      chars = charsOf(rows[i]);
     }
   }
   if (start < rows.length) yield rows.slice(start);
+}
+
+function charsOf(row: AuditRow | undefined): number {
+  return (row?.raw.length ?? 0) + 2 * (row?.rawBytes?.length ?? 0);
 }

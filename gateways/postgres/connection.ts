@@ -49,7 +49,9 @@ export interface TransactionOptions {
 export interface Connection extends Statements {
   /** Commits when `work` resolves, rolls back when it rejects. Errors: those of `rows` and whatever `work` throws. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
-  /** Ends all connections, after what runs on them. */
+  /** For when one may be lost without a sign: what comes now gets new ones; what runs settles on the old ones. */
+  renew(): void;
+  /** Ends all connections, after what runs on them, but for those before a `renew`: they end by themselves. */
   close(): Promise<void>;
 }
 
@@ -95,21 +97,25 @@ const snapshotMode = new pgp.txMode.TransactionMode({
 export function openConnection(options: ConnectionOptions): Connection {
   const password = passwordIn(options.url);
   const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
-  const database = pgp({
-    connectionString: options.url,
-    max: options.connectionsMax ?? CONNECTIONS_MAX,
-    connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    application_name: options.applicationName ?? 'mutt',
-    keepAlive: true,
-    types: rowTypes as unknown as DriverTypes,
-    ...(statementTimeoutMs > 0
-      ? { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS }
-      : {}),
-  });
 
-  // The library listens only until the pool ends, but the last connections close a moment later: a server that stops
-  // just then would end our process. Whoever uses a lost connection is told; an idle one is replaced in silence.
-  database.$pool.on('error', () => {});
+  function openPool(): pgPromise.IDatabase<object> {
+    const pool = pgp({
+      connectionString: options.url,
+      max: options.connectionsMax ?? CONNECTIONS_MAX,
+      connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      application_name: options.applicationName ?? 'mutt',
+      keepAlive: true,
+      types: rowTypes as unknown as DriverTypes,
+      ...(statementTimeoutMs > 0
+        ? { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + SILENCE_MARGIN_MS }
+        : {}),
+    });
+    // The library listens only until the pool ends, but the last connections close a moment later: a server that stops
+    // just then would end our process. Whoever uses a lost connection is told; an idle one is replaced in silence.
+    pool.$pool.on('error', () => {});
+    return pool;
+  }
+  let database = openPool();
 
   async function coded<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
@@ -119,17 +125,17 @@ export function openConnection(options: ConnectionOptions): Connection {
     }
   }
 
-  function statementsOn(protocol: Pick<pgPromise.IDatabase<object>, 'any' | 'one'>): Statements {
+  function statementsOn(protocol: () => Pick<pgPromise.IDatabase<object>, 'any' | 'one'>): Statements {
     return {
       rows: <Row>(name: string, values: readonly unknown[] = []) =>
-        coded(name, () => protocol.any<Row>(statement(name), values)),
+        coded(name, () => protocol().any<Row>(statement(name), values)),
       row: <Row>(name: string, values: readonly unknown[] = []) =>
-        coded(name, () => protocol.one<Row>(statement(name), values)),
+        coded(name, () => protocol().one<Row>(statement(name), values)),
     };
   }
 
   return {
-    ...statementsOn(database),
+    ...statementsOn(() => database),
     async transaction(work, { isSnapshot = false } = {}) {
       const mode = isSnapshot ? snapshotMode : null;
       let thrownByWork: unknown;
@@ -137,7 +143,7 @@ export function openConnection(options: ConnectionOptions): Connection {
         return await database.tx({ mode }, async (task) => {
           try {
             return await work({
-              ...statementsOn(task),
+              ...statementsOn(() => task),
               script: (text, name) =>
                 coded(name, async () => {
                   await task.multi(text);
@@ -152,6 +158,11 @@ export function openConnection(options: ConnectionOptions): Connection {
         if (error === thrownByWork) throw error;
         throw databaseError(error, 'transaction', password);
       }
+    },
+    renew() {
+      const left = database;
+      database = openPool();
+      void left.$pool.end();
     },
     async close() {
       await database.$pool.end();

@@ -177,11 +177,6 @@ export class PostgresKeyStore {
     });
     return result;
   }
-
-  /** Keys that are neither revoked nor expired at `nowMs` (since 1970). Errors: those of Connection. */
-  listActive(nowMs: number): Promise<ApiKeyRecord[]> {
-    return readKeyRecords(this.#connection, nowMs);
-  }
 }
 
 /** What opens the gateways: keys, by name, that are not revoked and had not expired at `atMs` (since 1970). */

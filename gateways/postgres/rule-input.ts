@@ -3,6 +3,7 @@
  * name as clearly; every other demand is a constraint of the table, so that there is one place that says what a rule is.
  */
 import type { Handling } from '../../actors/event.ts';
+import { RULE_DEFAULTS } from '../../actors/ports.ts';
 import type { RuleRow } from '../../actors/ports.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { storableText } from './storable-text.ts';
@@ -17,7 +18,6 @@ export type RuleInput = Partial<Omit<RuleRow, 'version'>> & {
   expected_version?: number;
 };
 
-const PRIORITY_DEFAULT = 100;
 const TEXT_FIELDS = [
   ...([
     'name',
@@ -30,6 +30,20 @@ const TEXT_FIELDS = [
     'network',
   ] as const),
   ...(['prod_handling', 'dev_handling', 'team_assignment', 'signature'] as const),
+];
+/** $3 to $23 of the statements. */
+const VALUES = [
+  ...([
+    'match_string',
+    'match_type',
+    'case_sensitive',
+    'trap_oid',
+    'syslog_severity',
+    'severity_op',
+  ] as const),
+  ...(['host', 'program', 'facility', 'network', 'priority', 'continue'] as const),
+  ...(['prod_handling', 'dev_handling', 'team_assignment', 'severity', 'signature', 'clears'] as const),
+  ...(['active_from', 'active_until', 'is_active'] as const),
 ];
 /** Far above what a rule needs (actors/match/rule.ts); what is kept out is what no index and no page could hold. */
 const TEXT_CHARS_MAX = 4_096;
@@ -59,31 +73,7 @@ export function ruleValues(rule: RuleInput, index: number): unknown[] {
   if (tests.length > TESTS_CHARS_MAX) {
     throw invalidRule(rule, index, `tests has more than ${TESTS_CHARS_MAX} characters`, { field: 'tests' });
   }
-  return [
-    rule.name ?? null,
-    rule.match_string ?? null,
-    rule.match_type ?? 'contains',
-    rule.case_sensitive ?? false,
-    rule.trap_oid ?? null,
-    rule.syslog_severity ?? null,
-    rule.severity_op ?? '=',
-    rule.host ?? null,
-    rule.program ?? null,
-    rule.facility ?? null,
-    rule.network ?? null,
-    rule.priority ?? PRIORITY_DEFAULT,
-    rule.continue ?? false,
-    rule.prod_handling,
-    rule.dev_handling,
-    rule.team_assignment,
-    rule.severity ?? null,
-    rule.signature ?? null,
-    rule.clears ?? null,
-    rule.active_from ?? null,
-    rule.active_until ?? null,
-    rule.is_active ?? true,
-    tests,
-  ];
+  return [rule.name ?? null, ...VALUES.map((field) => rule[field] ?? RULE_DEFAULTS[field] ?? null), tests];
 }
 
 function isStorable(text: string): boolean {

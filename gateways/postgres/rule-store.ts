@@ -178,11 +178,6 @@ export class PostgresRuleStore {
     return new Set(found.map(({ id }) => id));
   }
 
-  /** See applyConfiguration. */
-  applyRules(rules: readonly RuleInput[], author: ChangeAuthor): Promise<AppliedConfiguration> {
-    return this.applyConfiguration({ rules }, author);
-  }
-
   /**
    * Errors: E_RULE_INVALID (which rule, and the constraint it breaks), E_VERSION_CONFLICT, E_ROW_INVALID,
    * E_DESTINATION_INVALID, and those of Connection. After any of them nothing has changed.

@@ -25,6 +25,10 @@ export class PostgresSnapshotSource {
     return row.snapshot_version;
   }
 
+  renew(): void {
+    this.#connection.renew();
+  }
+
   /** Rules are in the order they are tried, inactive ones included. Errors: those of Connection. */
   load(): Promise<Snapshot> {
     return this.#connection.transaction(

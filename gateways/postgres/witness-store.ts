@@ -1,5 +1,6 @@
 /**
- * The witness outside Redis: per partition the highest sequence that was answered with 2xx, and the ranges found lost.
+ * The witness outside Redis: per partition of one store the highest sequence that was answered with 2xx, and the ranges
+ * found lost. Stores that share a PostgreSQL have nothing to do with each other.
  *
  * It judges nothing; whoever compares it with Redis does. Invariant: a sequence only rises, except by a recorded loss,
  * after which reports from before that loss no longer count.
@@ -23,15 +24,18 @@ export interface LedgerLoss {
 
 export class PostgresWitnessStore {
   readonly #connection: Connection;
+  readonly #store: string;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, store: string) {
     this.#connection = connection;
+    this.#store = store;
   }
 
   /** Idempotent; in any order. Errors: those of Connection. */
   async report(reports: readonly WitnessReport[]): Promise<void> {
     if (reports.length === 0) return;
     await this.#connection.rows('report_witness', [
+      this.#store,
       plainArray(reports.map((report) => report.partition)),
       plainArray(reports.map((report) => report.sequence)),
       plainArray(reports.map((report) => report.reportedAtMs)),
@@ -42,6 +46,7 @@ export class PostgresWitnessStore {
   async list(): Promise<WitnessReport[]> {
     const rows = await this.#connection.rows<{ partition: number; sequence: number; reported_ms: number }>(
       'list_witness',
+      [this.#store],
     );
     return rows.map((row) => ({
       partition: row.partition,
@@ -59,8 +64,8 @@ export class PostgresWitnessStore {
     const to = plainArray(losses.map((loss) => loss.to));
     const before = plainArray(losses.map((loss) => loss.from - 1));
     await this.#connection.transaction(async (transaction) => {
-      await transaction.rows('insert_ledger_losses', [partitions, from, to, detected]);
-      await transaction.rows('lower_witness', [partitions, before, detected]);
+      await transaction.rows('insert_ledger_losses', [this.#store, partitions, from, to, detected]);
+      await transaction.rows('lower_witness', [this.#store, partitions, before, detected]);
     });
   }
 
@@ -71,7 +76,7 @@ export class PostgresWitnessStore {
       from_sequence: number;
       to_sequence: number;
       detected_ms: number;
-    }>('list_ledger_losses', [limit]);
+    }>('list_ledger_losses', [this.#store, limit]);
     return rows.map((row) => ({
       partition: row.partition,
       from: row.from_sequence,

@@ -5,11 +5,11 @@
 -- Rows: received_ms bigint, event_id text, event_ms bigint (both times in ms since 1970), clock_skewed boolean, hostname
 -- text, severity smallint or null, environment text, team text or null, matched_rule_id integer or null, rule_version
 -- integer or null, rule_set_version bigint, handling_decision text, forwarded boolean, matches jsonb, alerts jsonb,
--- correlation_id text, raw_message text.
+-- correlation_id text, raw_message text, text_repaired boolean, raw_bytes bytea or null.
 SELECT (extract(epoch FROM received_at) * 1000)::bigint AS received_ms, event_id,
   (extract(epoch FROM event_time) * 1000)::bigint AS event_ms, clock_skewed, hostname, severity, environment, team,
   matched_rule_id, rule_version, rule_set_version, handling_decision, forwarded, matches, alerts, correlation_id,
-  raw_message
+  raw_message, text_repaired, raw_bytes
 FROM event_audit_log
 WHERE ($1::integer IS NULL OR matched_rule_id = $1::integer)
   AND ($2::text IS NULL OR handling_decision = $2::text)

@@ -16,6 +16,7 @@ function rowOf(eventId: string, changes: Partial<AuditRow> = {}): AuditRow {
     eventId,
     eventTimeMs: NOW_MS - 1500,
     clockSkewed: false,
+    textRepaired: false,
     hostname: 'router-1',
     severity: 3,
     environment: 'prod',
@@ -28,6 +29,7 @@ function rowOf(eventId: string, changes: Partial<AuditRow> = {}): AuditRow {
     alerts: [],
     correlationId: 'c-1',
     raw: '{"hostname":"router-1"}',
+    rawBytes: null,
     ...changes,
   };
 }
@@ -65,6 +67,7 @@ describe('PostgresAuditLog', function () {
         eventId: 'a',
         eventTimeMs: NOW_MS - 1500,
         clockSkewed: false,
+        textRepaired: false,
         hostname: 'router-1',
         severity: 3,
         environment: 'prod',
@@ -78,6 +81,7 @@ describe('PostgresAuditLog', function () {
         alerts: [],
         correlationId: 'c-1',
         raw: '{"hostname":"router-1"}',
+        rawBytes: null,
       },
     ]);
     const [old] = (await log.search({ limit: 1, toMs: Date.UTC(2000, 0) })).items;

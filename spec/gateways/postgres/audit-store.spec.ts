@@ -40,6 +40,7 @@ function rowOf(eventId: string, changes: Partial<AuditRow> = {}): AuditRow {
     eventId,
     eventTimeMs: NOW_MS - 1500,
     clockSkewed: false,
+    textRepaired: false,
     hostname: 'router-1',
     severity: 3,
     environment: 'prod',
@@ -52,6 +53,7 @@ function rowOf(eventId: string, changes: Partial<AuditRow> = {}): AuditRow {
     alerts: [alertOf(eventId)],
     correlationId: 'c-1',
     raw: '{"hostname":"router-1"}',
+    rawBytes: null,
     ...changes,
   };
 }
@@ -147,6 +149,21 @@ describe('PostgresAuditStore', function () {
     await store.insert([rowOf('e-0', { raw, hostname: 'rüter\0' })]);
     const [row] = await database.sql('SELECT raw_message, hostname FROM event_audit_log');
     expect(row).to.deep.equal({ raw_message: raw.replace('\0', '\ufffd'), hostname: 'rüter\ufffd' });
+  });
+
+  it('keeps the bytes of an event whose text is another, and says that it was repaired', async () => {
+    const bytes = Buffer.from([0, 0xff, 0x22, 0x5c, 0x7b, 0x0a]);
+    await store.insert([
+      rowOf('e-0', { textRepaired: true, rawBytes: bytes }),
+      rowOf('e-1'),
+      rowOf('e-2', { textRepaired: true }),
+    ]);
+    const rows = await database.sql('SELECT text_repaired, raw_bytes FROM event_audit_log ORDER BY event_id');
+    expect(rows).to.deep.equal([
+      { text_repaired: true, raw_bytes: bytes },
+      { text_repaired: false, raw_bytes: null },
+      { text_repaired: true, raw_bytes: null },
+    ]);
   });
 
   it('answers with exactly the alerts that are stored, whatever text they hold', () =>

@@ -35,8 +35,8 @@ describe('configuration audit', function () {
   });
 
   it('records who, what, why, and the whole record before and after', async () => {
-    await store.applyRules([RULE], AUTHOR);
-    await store.applyRules([{ ...RULE, priority: 5 }], AUTHOR);
+    await store.applyConfiguration({ rules: [RULE] }, AUTHOR);
+    await store.applyConfiguration({ rules: [{ ...RULE, priority: 5 }] }, AUTHOR);
     await store.applyConfiguration({ remove: { rules: [1] } }, AUTHOR);
     await store.applyConfiguration({ teams: { h: 'one' } }, { changedBy: 'eva' });
     const log = await database.sql<Record<string, unknown> & { old_values: unknown; new_values: unknown }>(

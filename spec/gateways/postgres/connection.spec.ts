@@ -178,6 +178,19 @@ describe('openConnection', function () {
     await connection.close();
   });
 
+  it('has other connections after a renewal, and still answers what ran before', async () => {
+    const connection = openConnection({ url: database.url, connectionsMax: 1 });
+    const settled: string[] = [];
+    const before = connection
+      .transaction((transaction) => transaction.script('SELECT pg_sleep(1)', 'spec'))
+      .then(() => settled.push('before'));
+    connection.renew();
+    await connection.rows('read_config_version').then(() => settled.push('after'));
+    await before;
+    expect(settled).to.deep.equal(['after', 'before']);
+    await connection.close();
+  });
+
   it('is closed after close, whatever is asked', async () => {
     const connection = openConnection({ url: database.url });
     await connection.rows('read_config_version');

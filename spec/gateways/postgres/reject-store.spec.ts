@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { after, before, beforeEach, describe, it } from 'mocha';
 import type { Reject } from '../../../actors/ports.ts';
+import { openConnection } from '../../../gateways/postgres/connection.ts';
 import { PostgresRejectStore } from '../../../gateways/postgres/reject-store.ts';
+import type { RejectTotals } from '../../../gateways/postgres/reject-store.ts';
 import { SERVER_TIMEOUT_MS, ownDatabase } from './own-database.ts';
 import type { OwnDatabase } from './own-database.ts';
 
@@ -19,6 +21,20 @@ function rejectOf(changes: Partial<Reject> = {}): Reject {
     code: 'E_EVENT_MALFORMED',
     message: 'hostname is missing',
     body: Buffer.from('{}'),
+    ...changes,
+  };
+}
+
+function totalsOf(keyName: string, changes: Partial<RejectTotals>): RejectTotals {
+  return {
+    keyName,
+    keptRows: 0,
+    keptBytes: 0,
+    droppedRows: 0,
+    droppedBytes: 0,
+    resubmittedRows: 0,
+    discardedRows: 0,
+    discardedBytes: 0,
     ...changes,
   };
 }
@@ -70,33 +86,99 @@ describe('PostgresRejectStore', function () {
     const reject = rejectOf();
     await store.park([reject]);
     await store.park([reject]);
-    expect(await store.totals()).to.deep.equal([
-      { keyName: 'relay', keptRows: 1, keptBytes: 2, droppedRows: 0, droppedBytes: 0 },
-    ]);
+    expect(await store.totals()).to.deep.equal([totalsOf('relay', { keptRows: 1, keptBytes: 2 })]);
   });
 
   it('drops the oldest of a key that is over its rows, and nothing of others', async () => {
-    const store = new PostgresRejectStore(database.connection, { rowsMax: 10 });
+    const store = new PostgresRejectStore(database.connection, () => ({ keyRowsMax: 10 }));
     const quiet = rejectOf({ keyName: 'quiet' });
     const noisy = Array.from({ length: 11 }, () => rejectOf({ keyName: 'noisy' }));
     await store.park([quiet, ...noisy]);
     expect(await kept('noisy')).to.deep.equal(noisy.slice(2).map((reject) => reject.id));
     expect(await kept('quiet')).to.deep.equal([quiet.id]);
     expect(await store.totals()).to.deep.equal([
-      { keyName: 'noisy', keptRows: 9, keptBytes: 18, droppedRows: 2, droppedBytes: 4 },
-      { keyName: 'quiet', keptRows: 1, keptBytes: 2, droppedRows: 0, droppedBytes: 0 },
+      totalsOf('noisy', { keptRows: 9, keptBytes: 18, droppedRows: 2, droppedBytes: 4 }),
+      totalsOf('quiet', { keptRows: 1, keptBytes: 2 }),
     ]);
   });
 
   it('drops the oldest of a key that is over its bytes', async () => {
-    const store = new PostgresRejectStore(database.connection, { bytesMax: 100 });
+    const store = new PostgresRejectStore(database.connection, () => ({ keyBytesMax: 100 }));
     const rejects = [40, 40, 40].map((bytes) => rejectOf({ body: Buffer.alloc(bytes) }));
     await store.park(rejects);
     expect(await kept('relay')).to.deep.equal(rejects.slice(1).map((reject) => reject.id));
     await store.park([rejectOf({ body: Buffer.alloc(101) })]);
+    expect(await store.totals()).to.deep.equal([totalsOf('relay', { droppedRows: 4, droppedBytes: 221 })]);
+  });
+
+  it('takes from the key that holds most when all hold too much, and nothing of a quiet one', async () => {
+    const bounds = { totalRowsMax: 20, keyRowsMax: 1_000 };
+    const store = new PostgresRejectStore(database.connection, () => bounds);
+    const quiet = Array.from({ length: 3 }, () => rejectOf({ keyName: 'quiet' }));
+    const flood = Array.from({ length: 17 }, () => rejectOf({ keyName: 'flood' }));
+    expect(await store.park([...quiet, ...flood])).to.deep.equal({ ofKey: 0, ofAll: 0 });
+    // One more of the quiet key: its own oldest stay, and the flood makes room.
+    quiet.push(rejectOf({ keyName: 'quiet' }));
+    expect(await store.park(quiet.slice(3))).to.deep.equal({ ofKey: 0, ofAll: 3 });
+    expect(await kept('quiet')).to.deep.equal(quiet.map(({ id }) => id));
+    expect(await kept('flood')).to.deep.equal(flood.slice(3).map(({ id }) => id));
     expect(await store.totals()).to.deep.equal([
-      { keyName: 'relay', keptRows: 0, keptBytes: 0, droppedRows: 4, droppedBytes: 221 },
+      totalsOf('flood', { keptRows: 14, keptBytes: 28, droppedRows: 3, droppedBytes: 6 }),
+      totalsOf('quiet', { keptRows: 4, keptBytes: 8 }),
     ]);
+  });
+
+  it('takes other bounds from the next call on, and enforces them without one', async () => {
+    let keyRowsMax = 100;
+    const store = new PostgresRejectStore(database.connection, () => ({ keyRowsMax }));
+    const rejects = Array.from({ length: 30 }, () => rejectOf());
+    await store.park(rejects);
+    keyRowsMax = 20;
+    expect(await store.enforce()).to.equal(12);
+    expect(await kept('relay')).to.deep.equal(rejects.slice(12).map(({ id }) => id));
+    expect(await store.enforce()).to.equal(0);
+  });
+
+  it('stays within the bound of all, whatever several nodes park at once', async () => {
+    const connections = Array.from({ length: 3 }, () =>
+      openConnection({ url: database.url, connectionsMax: 2 }),
+    );
+    try {
+      const bounds = { keyRowsMax: 60, totalRowsMax: 100 };
+      const stores = connections.map((connection) => new PostgresRejectStore(connection, () => bounds));
+      const quiet = Array.from({ length: 8 }, () => rejectOf({ keyName: 'quiet' }));
+      await stores[0]?.park(quiet);
+      await Promise.all(
+        stores.flatMap((store, nth) =>
+          Array.from({ length: 12 }, () =>
+            store.park(
+              Array.from({ length: 10 }, (_, each) => rejectOf({ keyName: `flood-${(nth + each) % 4}` })),
+            ),
+          ),
+        ),
+      );
+      await stores[0]?.park([rejectOf({ keyName: 'flood-0' })]);
+      const totals = (await stores[0]?.totals()) ?? [];
+      expect(totals.reduce((sum, { keptRows }) => sum + keptRows, 0)).to.be.at.most(100);
+      expect(totals.reduce((sum, { keptRows, droppedRows }) => sum + keptRows + droppedRows, 0)).to.equal(
+        369,
+      );
+      expect(await kept('quiet')).to.deep.equal(quiet.map(({ id }) => id));
+      for (const { keyName, keptRows } of totals) expect((await kept(keyName)).length).to.equal(keptRows);
+    } finally {
+      await Promise.all(connections.map((connection) => connection.close()));
+    }
+  });
+
+  it('pages through its totals by name', async () => {
+    const store = new PostgresRejectStore(database.connection);
+    await store.park(['c', 'a', 'b'].map((keyName) => rejectOf({ keyName })));
+    const first = await store.page({ limit: 2 });
+    expect(first.items.map(({ keyName }) => keyName)).to.deep.equal(['a', 'b']);
+    expect(await store.page({ limit: 2, after: first.next ?? '' })).to.deep.equal({
+      items: [totalsOf('c', { keptRows: 1, keptBytes: 2 })],
+      next: null,
+    });
   });
 
   it('never holds more than its bounds, and counts every reject as kept or dropped', () =>
@@ -107,7 +189,10 @@ describe('PostgresRejectStore', function () {
         }),
         async (calls) => {
           await database.sql('TRUNCATE rejects, reject_totals');
-          const store = new PostgresRejectStore(database.connection, { rowsMax: 8, bytesMax: 200 });
+          const store = new PostgresRejectStore(database.connection, () => ({
+            keyRowsMax: 8,
+            keyBytesMax: 200,
+          }));
           const given = calls.map((call) =>
             call.map(([keyName, bytes]) => rejectOf({ keyName, body: Buffer.alloc(bytes) })),
           );

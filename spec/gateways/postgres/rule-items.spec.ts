@@ -12,19 +12,9 @@ import type {
 import { PostgresSnapshotSource } from '../../../gateways/postgres/snapshot-source.ts';
 import { SERVER_TIMEOUT_MS, ownDatabase, rejectionOf } from './own-database.ts';
 import type { OwnDatabase } from './own-database.ts';
+import { ruleOf } from './rule-of.ts';
 
 const AUTHOR = { changedBy: 'nils', reason: 'because', correlationId: 'c-1' };
-
-function ruleOf(name: string | null, changes: Partial<WholeRule> = {}): WholeRule {
-  return {
-    name,
-    match_string: 'link down',
-    prod_handling: 'Page_only',
-    dev_handling: 'Ignore',
-    team_assignment: 'NetOps',
-    ...changes,
-  };
-}
 
 describe('PostgresRuleStore, one rule at a time', function () {
   this.timeout(SERVER_TIMEOUT_MS);
@@ -177,15 +167,13 @@ describe('PostgresRuleStore, one rule at a time', function () {
 
   describe('pages', () => {
     beforeEach(async () => {
-      await store.applyRules(
-        [
-          ruleOf('core links', { priority: 50, host: 'core-*' }),
-          ruleOf('disks', { priority: 10, match_string: '100% FULL', team_assignment: 'SysOps' }),
-          ruleOf(null, { priority: 10, match_string: null, trap_oid: '1.3.6.1.6.3.1.1.5.3' }),
-          ruleOf('off', { priority: 50, is_active: false, program: 'sshd' }),
-        ],
-        AUTHOR,
-      );
+      const rules = [
+        ruleOf('core links', { priority: 50, host: 'core-*' }),
+        ruleOf('disks', { priority: 10, match_string: '100% FULL', team_assignment: 'SysOps' }),
+        ruleOf(null, { priority: 10, match_string: null, trap_oid: '1.3.6.1.6.3.1.1.5.3' }),
+        ruleOf('off', { priority: 50, is_active: false, program: 'sshd' }),
+      ];
+      await store.applyConfiguration({ rules }, AUTHOR);
     });
     const ids = async (filter: RuleFilter): Promise<number[]> =>
       (await store.page({ ...filter, limit: 10 })).items.map(({ id }) => id);

@@ -4,23 +4,14 @@ import type { Destination } from '../../../actors/ports.ts';
 import { openConnection } from '../../../gateways/postgres/connection.ts';
 import { verifyConfigAudit } from '../../../gateways/postgres/config-audit.ts';
 import { PostgresRuleStore } from '../../../gateways/postgres/rule-store.ts';
+import type { AppliedConfiguration } from '../../../gateways/postgres/rule-store.ts';
 import type { RuleInput } from '../../../gateways/postgres/rule-input.ts';
 import { PostgresSnapshotSource } from '../../../gateways/postgres/snapshot-source.ts';
 import { SERVER_TIMEOUT_MS, ownDatabase, rejectionOf } from './own-database.ts';
 import type { OwnDatabase } from './own-database.ts';
+import { ruleOf } from './rule-of.ts';
 
 const AUTHOR = { changedBy: 'nils', reason: 'because', correlationId: 'c-1' };
-
-function ruleOf(name: string | null, changes: Partial<RuleInput> = {}): RuleInput {
-  return {
-    name,
-    match_string: 'link down',
-    prod_handling: 'Page_only',
-    dev_handling: 'Ignore',
-    team_assignment: 'NetOps',
-    ...changes,
-  };
-}
 
 const EVERYTHING: RuleInput = {
   name: 'übung "1"',
@@ -77,9 +68,11 @@ describe('PostgresRuleStore', function () {
     ),
   );
   after(() => database.drop());
+  const applyRules = (rules: RuleInput[]): Promise<AppliedConfiguration> =>
+    store.applyConfiguration({ rules }, AUTHOR);
 
   it('stores every field of a rule as it was given', async () => {
-    await store.applyRules([EVERYTHING], AUTHOR);
+    await applyRules([EVERYTHING]);
     expect(await store.list()).to.deep.equal([
       {
         ...EVERYTHING,
@@ -92,7 +85,7 @@ describe('PostgresRuleStore', function () {
   });
 
   it('fills what is left out with the defaults of the contract', async () => {
-    await store.applyRules([ruleOf(null)], AUTHOR);
+    await applyRules([ruleOf(null)]);
     expect(await store.list()).to.deep.equal([
       {
         id: 1,
@@ -126,10 +119,7 @@ describe('PostgresRuleStore', function () {
 
   it('lists rules in the order they are tried', async () => {
     const priorities = [50, 10, 50, 10];
-    await store.applyRules(
-      priorities.map((priority, i) => ruleOf(`r${i}`, { priority })),
-      AUTHOR,
-    );
+    await applyRules(priorities.map((priority, i) => ruleOf(`r${i}`, { priority })));
     expect((await store.list()).map((rule) => rule.name)).to.deep.equal(['r1', 'r3', 'r0', 'r2']);
   });
 
@@ -154,8 +144,8 @@ describe('PostgresRuleStore', function () {
     });
 
     it('raises the version of what differs and leaves the rest alone', async () => {
-      await store.applyRules([ruleOf('a'), ruleOf('b')], AUTHOR);
-      const applied = await store.applyRules([ruleOf('a', { priority: 7 }), ruleOf('b')], AUTHOR);
+      await applyRules([ruleOf('a'), ruleOf('b')]);
+      const applied = await applyRules([ruleOf('a', { priority: 7 }), ruleOf('b')]);
       expect(applied).to.deep.equal({
         created: 0,
         updated: 1,
@@ -170,16 +160,16 @@ describe('PostgresRuleStore', function () {
     });
 
     it('finds a rule by its id before its name, so that it can be renamed', async () => {
-      await store.applyRules([ruleOf('a')], AUTHOR);
-      await store.applyRules([ruleOf('renamed', { id: 1 })], AUTHOR);
+      await applyRules([ruleOf('a')]);
+      await applyRules([ruleOf('renamed', { id: 1 })]);
       expect((await store.list()).map(({ id, name, version }) => ({ id, name, version }))).to.deep.equal([
         { id: 1, name: 'renamed', version: 2 },
       ]);
     });
 
     it('creates a rule with the id it asks for, and gives later ones ids behind it', async () => {
-      await store.applyRules([ruleOf('a', { id: 41 })], AUTHOR);
-      const { rules } = await store.applyRules([ruleOf('b')], AUTHOR);
+      await applyRules([ruleOf('a', { id: 41 })]);
+      const { rules } = await applyRules([ruleOf('b')]);
       expect(rules[0]?.id).to.be.above(41);
     });
 
@@ -215,12 +205,12 @@ describe('PostgresRuleStore', function () {
     });
 
     it('keeps the row of a deleted rule, frees its name, and revives it by its id', async () => {
-      await store.applyRules([ruleOf('a')], AUTHOR);
+      await applyRules([ruleOf('a')]);
       await store.applyConfiguration({ remove: { rules: [1] } }, AUTHOR);
       expect(await store.list()).to.deep.equal([]);
-      const fresh = await store.applyRules([ruleOf('a')], AUTHOR);
+      const fresh = await applyRules([ruleOf('a')]);
       expect(fresh.rules[0]).to.deep.equal({ id: 2, name: 'a', version: 1, outcome: 'created' });
-      const revived = await store.applyRules([ruleOf('first', { id: 1 })], AUTHOR);
+      const revived = await applyRules([ruleOf('first', { id: 1 })]);
       expect(revived.rules[0]).to.deep.equal({ id: 1, name: 'first', version: 3, outcome: 'created' });
     });
   });
@@ -258,17 +248,17 @@ describe('PostgresRuleStore', function () {
     }
 
     it('a rule that clears one that does not exist', async () => {
-      const error = await rejectionOf(store.applyRules([ruleOf('a', { clears: 99 })], AUTHOR));
+      const error = await rejectionOf(applyRules([ruleOf('a', { clears: 99 })]));
       expect(error).to.include({ code: 'E_ROW_INVALID' });
       expect(error['details']).to.include({ constraint: 'alert_rules_clears_exists' });
       expect(await store.list()).to.deep.equal([]);
     });
 
     it('a version that is no more', async () => {
-      await store.applyRules([ruleOf('a')], AUTHOR);
-      await store.applyRules([ruleOf('a', { priority: 1, expected_version: 1 })], AUTHOR);
+      await applyRules([ruleOf('a')]);
+      await applyRules([ruleOf('a', { priority: 1, expected_version: 1 })]);
       const late = ruleOf('a', { priority: 2, expected_version: 1 });
-      const error = await rejectionOf(store.applyRules([late], AUTHOR));
+      const error = await rejectionOf(applyRules([late]));
       expect(error).to.include({ code: 'E_VERSION_CONFLICT' });
       expect((await store.list())[0]).to.include({ priority: 1, version: 2 });
     });
@@ -293,13 +283,13 @@ describe('PostgresRuleStore', function () {
     }
 
     it('changes by nobody', async () => {
-      await rejectionOf(store.applyRules([ruleOf('a')], { changedBy: '' }));
+      await rejectionOf(store.applyConfiguration({ rules: [ruleOf('a')] }, { changedBy: '' }));
       expect(await store.list()).to.deep.equal([]);
     });
   });
 
   it('lets a rule clear one that comes later in the same file', async () => {
-    await store.applyRules([ruleOf('up', { id: 1, clears: 2 }), ruleOf('down', { id: 2 })], AUTHOR);
+    await applyRules([ruleOf('up', { id: 1, clears: 2 }), ruleOf('down', { id: 2 })]);
     expect((await store.list()).map((rule) => rule.clears)).to.deep.equal([2, null]);
   });
 
@@ -307,7 +297,10 @@ describe('PostgresRuleStore', function () {
     const connections = Array.from({ length: 8 }, () => openConnection({ url: database.url }));
     const applied = await Promise.all(
       connections.map((connection, i) =>
-        new PostgresRuleStore(connection).applyRules([ruleOf('shared', { priority: i })], AUTHOR),
+        new PostgresRuleStore(connection).applyConfiguration(
+          { rules: [ruleOf('shared', { priority: i })] },
+          AUTHOR,
+        ),
       ),
     );
     expect(applied.map((result) => result.snapshotVersion).sort()).to.deep.equal([1, 2, 3, 4, 5, 6, 7, 8]);
@@ -319,8 +312,8 @@ describe('PostgresRuleStore', function () {
 
   it('takes a thousand rules in one call', async () => {
     const rules = Array.from({ length: 1_000 }, (_, i) => ruleOf(`rule ${i}`));
-    expect(await store.applyRules(rules, AUTHOR)).to.include({ created: 1_000, snapshotVersion: 1 });
-    expect(await store.applyRules(rules, AUTHOR)).to.include({ unchanged: 1_000, snapshotVersion: 1 });
+    expect(await applyRules(rules)).to.include({ created: 1_000, snapshotVersion: 1 });
+    expect(await applyRules(rules)).to.include({ unchanged: 1_000, snapshotVersion: 1 });
     expect(await verifyConfigAudit(database.connection)).to.deep.equal([]);
   });
 

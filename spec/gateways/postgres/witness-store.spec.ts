@@ -12,7 +12,7 @@ describe('PostgresWitnessStore', function () {
   let store: PostgresWitnessStore;
   before(async () => {
     database = await ownDatabase();
-    store = new PostgresWitnessStore(database.connection);
+    store = new PostgresWitnessStore(database.connection, 'here');
   });
   beforeEach(() => database.sql('TRUNCATE witness, ledger_losses'));
   after(() => database.drop());
@@ -42,6 +42,21 @@ describe('PostgresWitnessStore', function () {
     await store.report([{ partition: 1, sequence: 42, reportedAtMs: NOW_MS + 11 }]);
     expect((await store.list())[0]?.sequence).to.equal(42);
     expect(await store.losses(10)).to.deep.equal([loss]);
+  });
+
+  it('knows nothing of other stores, but shows the losses of before stores had names', async () => {
+    const other = new PostgresWitnessStore(database.connection, 'there');
+    const nameless = new PostgresWitnessStore(database.connection, '');
+    const report = (sequence: number) => ({ partition: 1, sequence, reportedAtMs: NOW_MS });
+    const lossAt = (detectedAtMs: number) => ({ partition: 1, from: 1, to: 4, detectedAtMs });
+    await store.report([report(5)]);
+    await other.report([report(900)]);
+    await nameless.report([report(70)]);
+    await other.recordLosses([lossAt(NOW_MS + 1)]);
+    await nameless.recordLosses([lossAt(NOW_MS)]);
+    expect(await store.list()).to.deep.equal([report(5)]);
+    expect(await store.losses(10)).to.deep.equal([lossAt(NOW_MS)]);
+    expect(await other.losses(10)).to.deep.equal([lossAt(NOW_MS + 1), lossAt(NOW_MS)]);
   });
 
   it('lists losses, the newest finding first', async () => {
