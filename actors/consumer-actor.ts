@@ -1,7 +1,7 @@
 /**
  * An actor that keeps a consumer of a durable mailbox running: what starts, stops and supervises it.
  *
- * The work is the consumer's (read, handle, commit). When it ends by itself, the actor fails, and its supervisor
+ * The work is the consumer's (read, handle, commit), so it is the consumer that is suspended. When it ends by itself, the actor fails, and its supervisor
  * decides. `onMessage` takes everything else the actor is told.
  */
 import type { ActorFactory } from '../runtime/actor.ts';
@@ -33,6 +33,9 @@ export function consumerActor<M extends { type: string }>(
         if (message.type !== 'ended') options.onMessage?.(message as M);
         else if ((message as Ended).epoch === context.epoch) throw (message as Ended).error;
       },
+      suspend: () => consumer.suspend(),
+      resume: () => consumer.resume(),
+      inspect: () => ({ partitions: consumer.describe() }),
       terminate: () => consumer.stop(),
     };
   };

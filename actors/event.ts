@@ -12,13 +12,15 @@ export interface NormalizedEvent {
   /** Receipt time at the gateway, ms since 1970 UTC. The partition key of everything stored. */
   receivedAtMs: number;
   correlationId: string;
-  /** Case-folded, as sent otherwise: FQDN or short name. */
+  /** Canonical (hostname.ts); FQDN or short name, as sent. */
   hostname: string;
   message: string;
   /** The sender's own time, ms since 1970 UTC. Data only: clocks lie. */
   eventTimeMs: number;
   /** The sender's time is more than the allowed skew away from the receipt time. */
   clockSkewed: boolean;
+  /** Some of its text was no text: invalid UTF-8, NUL or a lone surrogate was replaced by U+FFFD. */
+  textRepaired: boolean;
   /** 0 (emergency) to 7 (debug), RFC 5424 section 6.2.1. */
   severity?: number;
   /** 0 to 23, RFC 5424 section 6.2.1. */
@@ -26,6 +28,7 @@ export interface NormalizedEvent {
   program?: string;
   pid?: string;
   msgid?: string;
+  /** Canonical: RFC 5952, dotted decimal for IPv4. */
   sourceIp?: string;
   /** Canonical: arcs joined by dots, no leading dot. */
   trapOid?: string;
@@ -78,6 +81,7 @@ export interface AuditRow {
   eventId: string;
   eventTimeMs: number;
   clockSkewed: boolean;
+  textRepaired: boolean;
   hostname: string;
   severity: number | null;
   environment: Environment;
@@ -93,8 +97,10 @@ export interface AuditRow {
   /** Built from this decision; stored with it, so that audit and alerts can never disagree. */
   alerts: Alert[];
   correlationId: string;
-  /** The event as received, as text (invalid UTF-8 replaced). */
+  /** The event as received, as text (invalid UTF-8 and NUL replaced). */
   raw: string;
+  /** The event as received, where `raw` says something else; else null. */
+  rawBytes: Uint8Array | null;
 }
 
 /** How an event's way can end: exactly one of these, for every accepted event. Everything else is in flight. */

@@ -38,8 +38,14 @@ export interface Reject {
   body: Buffer;
 }
 export interface RejectStore {
-  /** Idempotent by id. Resolves to how many had to go for them, at the bound of their API key: the oldest. */
-  park(rejects: readonly Reject[]): Promise<number>;
+  /** Idempotent by id. Resolves to how many had to go at a bound: the oldest. */
+  park(rejects: readonly Reject[]): Promise<EvictedRejects>;
+}
+export interface EvictedRejects {
+  /** At the bound of the API key of those that are parked. */
+  ofKey: number;
+  /** At the bound of all: of the keys that hold most. */
+  ofAll: number;
 }
 
 /** An event that breaks its handler, with what it did. Never dropped. */
@@ -184,3 +190,29 @@ export interface RuleRow {
   is_active: boolean;
   tests: unknown[];
 }
+
+/** What a rule has where its writer gave nothing; undefined for what must be given. In the order that rules are shown. */
+export const RULE_DEFAULTS = {
+  match_string: null,
+  match_type: 'contains',
+  case_sensitive: false,
+  trap_oid: null,
+  syslog_severity: null,
+  severity_op: '=',
+  host: null,
+  program: null,
+  facility: null,
+  network: null,
+  priority: 100,
+  continue: false,
+  prod_handling: undefined,
+  dev_handling: undefined,
+  team_assignment: undefined,
+  severity: null,
+  signature: null,
+  clears: null,
+  active_from: null,
+  active_until: null,
+  is_active: true,
+  tests: [] as unknown[],
+} as const satisfies { [Field in keyof Omit<RuleRow, 'id' | 'version'>]: RuleRow[Field] | undefined };

@@ -56,6 +56,7 @@ const POOL_SIZE_MAX = 64;
 /** Decoding threads of all gateway processes of a node together. */
 const INGEST_THREADS_MAX = 256;
 const HOUR_MS = 3_600_000;
+const MIB = 1024 ** 2;
 
 const TABLE = {
   'pool.gateway.size': integer('processes', 1, 1, POOL_SIZE_MAX, {
@@ -94,7 +95,25 @@ const TABLE = {
   'mailbox.alert.alertsMax': integer('alerts', 1_000_000, 1_000, 100_000_000, {
     description:
       'Alerts that may wait for one destination in one partition, beside the bound that follows from the memory of Redis. Past it matching waits.',
-    reacts: 'every match thread, from its next batch on',
+    reacts: 'every match thread, from its next attempt to commit on, that of a batch which waits included',
+  }),
+  'rejects.key.rejectsMax': integer('rejects', 250_000, 10, 10_000_000, {
+    description: 'Rejects that are kept of one API key. Past it its oldest go, counted.',
+    reacts: 'every ingest thread, at the next rejects of the key; the admin process within a minute',
+  }),
+  'rejects.key.bytesMax': integer('bytes', 256 * MIB, MIB, 1_024 * 1_024 * MIB, {
+    description: 'Bytes of rejects that are kept of one API key. Past it its oldest go, counted.',
+    reacts: 'every ingest thread, at the next rejects of the key; the admin process within a minute',
+  }),
+  'rejects.total.rejectsMax': integer('rejects', 2_000_000, 10, 100_000_000, {
+    description:
+      'Rejects that are kept of all API keys together. Past it the oldest of those keys go that hold most, counted.',
+    reacts: 'every ingest thread, at the next rejects; the admin process within a minute',
+  }),
+  'rejects.total.bytesMax': integer('bytes', 2_048 * MIB, MIB, 1_024 * 1_024 * MIB, {
+    description:
+      'Bytes of rejects that are kept of all API keys together. Past it the oldest of those keys go that hold most, counted.',
+    reacts: 'every ingest thread, at the next rejects; the admin process within a minute',
   }),
   'match.batch.eventsMax': integer('events', 2_000, 1, 20_000, {
     description:
@@ -248,6 +267,9 @@ function contradictions(settings: Settings): Contradiction[] {
     'a full frame would have to wait for an empty mailbox',
   );
   atMost('match.batch.eventsMax', 'mailbox.alert.alertsMax', 'every event of a batch may become an alert');
+  const keyIsPart = 'one API key cannot keep more than all together';
+  atMost('rejects.key.rejectsMax', 'rejects.total.rejectsMax', keyIsPart);
+  atMost('rejects.key.bytesMax', 'rejects.total.bytesMax', keyIsPart);
   const gateways = settings['pool.gateway.size'];
   const threads = settings['pool.ingest.size'];
   if (gateways * threads > INGEST_THREADS_MAX) {

@@ -13,48 +13,25 @@ import { sleep } from '../../runtime/clock.ts';
 import { kindOf } from '../../runtime/errors.ts';
 import type { CodedError } from '../../runtime/errors.ts';
 import { START } from '../../runtime/durable/durable-store.ts';
-import type {
-  Bounds,
-  DurableStore,
-  Entry,
-  LanePosition,
-  Token,
-} from '../../runtime/durable/durable-store.ts';
+import type { Entry, LanePosition } from '../../runtime/durable/durable-store.ts';
 import type { DeliveryOutcome, Destination } from '../ports.ts';
+import type { ForwardOptions } from './forward-options.ts';
 import { HeldAlerts } from './held-alerts.ts';
 import type { Reading } from './held-alerts.ts';
 import { LaneWatch } from './lane-watch.ts';
-import type { LaneReport } from './lane-watch.ts';
 import { Lane } from './lane.ts';
 import type { LaneAction, LaneItem, LaneOptions } from './lane.ts';
-import { DEAD_LANE, alertLane, decodeStoredAlert, encodeStoredAlert, retrySet } from './messages.ts';
+import {
+  DEAD_LANE,
+  alertLane,
+  decodeStoredAlert,
+  destinationOf,
+  encodeStoredAlert,
+  retrySet,
+} from './messages.ts';
 import type { StoredAlert } from './messages.ts';
 import { Settlements } from './settlements.ts';
 import type { Settlement } from './settlements.ts';
-
-export interface ForwardOptions {
-  store: DurableStore;
-  tokens: ReadonlyMap<number, Token>;
-  destinations: readonly Destination[];
-  /** Delivers one alert within the destination's time-out; never rejects. */
-  deliver: (stored: StoredAlert, destination: Destination) => Promise<DeliveryOutcome>;
-  /** No delivery may take longer, whatever its destination says: a lease must outlast it. */
-  timeoutMsMax: number;
-  retryBackoffMs: LaneOptions['backoffMs'];
-  breakerMs: LaneOptions['breakerMs'];
-  /** The destination's rate is shared by this many forward actors; asked when the destinations are told. */
-  sharers: () => number;
-  /** How much longer the lease surely holds. */
-  leaseLeftMs: () => number;
-  bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
-  /** How long a stop waits for the answers to what is on its way. */
-  endWaitMs?: number;
-  count: (what: ForwardCount, reason?: string) => void;
-  /** The destinations that are not well, at every change and once at the start. */
-  onLanes: (reports: readonly LaneReport[]) => void;
-}
-
-export type ForwardCount = 'delivered' | 'retried' | 'refused' | 'paused';
 
 export type ForwardMessage =
   /** All there are: to one that is left out nothing is sent any more, its alerts stay in their mailboxes. */
@@ -82,6 +59,12 @@ interface Item extends LaneItem, Origin {
   stored: StoredAlert;
 }
 
+const COUNT = {
+  delivered: 'delivered',
+  refused: 'refused',
+  retry: 'retried',
+  unauthorized: 'paused',
+} as const;
 const WINDOW_MAX = 256;
 const READ_ENTRIES_MAX = 64;
 const READ_BYTES_MAX = 1024 * 1024;
@@ -100,6 +83,9 @@ export function forwardActor(options: ForwardOptions): ActorFactory<ForwardMessa
     forward.begin();
     return {
       handle: (message) => forward.handle(message),
+      suspend: () => forward.suspend(),
+      resume: () => forward.resume(),
+      inspect: () => forward.inspect(),
       terminate: ({ kind }) => forward.end(kind === 'shutdown' || kind === 'normal'),
     };
   };
@@ -126,6 +112,7 @@ class Forward {
   #reading: AbortController | undefined;
   #isLooking = false;
   #isEnding = false;
+  #isSuspended = false;
   #generation: number;
 
   constructor(context: ActorContext<ForwardMessage>, options: ForwardOptions) {
@@ -142,6 +129,7 @@ class Forward {
       clock: context.clock,
       tokens: options.tokens,
       signal: context.signal,
+      onStuck: options.onStuck,
       onFatal: (error) => this.#tell({ type: 'fail', error }),
     });
   }
@@ -164,7 +152,7 @@ class Forward {
   async end(isClean: boolean): Promise<void> {
     this.#isEnding = true;
     this.#reading?.abort();
-    for (const [item, outcome] of this.#outcomes) this.#settle(item, outcome);
+    this.#settleOutcomes();
     if (isClean && this.#sending.size > 0) {
       const waited = new AbortController();
       await Promise.race([
@@ -174,6 +162,24 @@ class Forward {
       waited.abort();
     }
     await this.#settlements.idle();
+  }
+
+  /** Its messages are held back, so nothing is sent any more. What was sent is still written down. */
+  suspend(): void {
+    this.#isSuspended = true;
+    this.#settleOutcomes();
+  }
+
+  resume(): void {
+    this.#isSuspended = false;
+    this.#pump();
+  }
+
+  /** Alerts held here by destination, those on their way included. */
+  inspect(): { held: Record<string, number>; sending: number } {
+    const names = [...this.#destinations.keys()];
+    const held = Object.fromEntries(names.map((name) => [name, this.#held.sizeOf(name)]));
+    return { held, sending: this.#sending.size };
   }
 
   handle(message: ForwardMessage): void {
@@ -193,8 +199,7 @@ class Forward {
         this.#isLooking = false;
         return;
       case 'outcome':
-        this.#outcomes.delete(message.item);
-        this.#settle(message.item, message.outcome);
+        if (this.#outcomes.delete(message.item)) this.#settle(message.item, message.outcome);
         break;
       case 'look for due':
         this.#watch.look(this.#destinations);
@@ -393,7 +398,7 @@ class Forward {
   #send(item: Item, destination: Destination): void {
     const sending = this.#options.deliver(item.stored, destination).then((outcome) => {
       this.#sending.delete(sending);
-      if (this.#isEnding) {
+      if (this.#isEnding || this.#isSuspended) {
         this.#settle(item, outcome);
         return;
       }
@@ -403,12 +408,18 @@ class Forward {
     this.#sending.add(sending);
   }
 
+  /** Those on their way through the mailbox, which are void then. */
+  #settleOutcomes(): void {
+    for (const [item, outcome] of this.#outcomes) this.#settle(item, outcome);
+    this.#outcomes.clear();
+  }
+
   #settle(item: Item, outcome: DeliveryOutcome): void {
     const lane = this.#lanes.get(item.destination);
     if (lane === undefined) return;
     const action = lane.settle(item, outcome, this.#context.clock.monotonicMs());
     this.#watch.note(item.destination, outcome, lane);
-    this.#count(outcome);
+    this.#options.count(COUNT[outcome.kind], outcome.kind === 'delivered' ? undefined : outcome.reason);
     if (action.kind === 'kept') {
       if (item.generation === this.#generation) this.#remember(item, outcome);
       else this.#readAgain(item.destination);
@@ -486,15 +497,4 @@ class Forward {
       error: outcome.error,
     } satisfies Partial<StoredAlert>);
   }
-
-  #count(outcome: DeliveryOutcome): void {
-    if (outcome.kind === 'delivered') this.#options.count('delivered');
-    else if (outcome.kind === 'refused') this.#options.count('refused', outcome.reason);
-    else if (outcome.kind === 'retry') this.#options.count('retried', outcome.reason);
-    else this.#options.count('paused', outcome.reason);
-  }
-}
-
-function destinationOf(lane: string): string {
-  return lane.slice(alertLane('').length);
 }

@@ -14,6 +14,11 @@ export function retrySet(destination: string): string {
   return `retry:${destination}`;
 }
 
+/** Of such a lane or set. */
+export function destinationOf(place: string): string {
+  return place.slice(place.indexOf(':') + 1);
+}
+
 /** The lane of alerts that a destination refused for good. */
 export const DEAD_LANE = 'dead';
 

@@ -17,6 +17,7 @@ import type {
   Input,
   Token,
 } from '../../runtime/durable/durable-store.ts';
+import { destinationOf } from './messages.ts';
 
 /** One alert's outcome: what it was read from, and what follows. */
 export interface Settlement {
@@ -37,6 +38,8 @@ export interface SettlementsOptions {
   clock: Clock;
   tokens: ReadonlyMap<number, Token>;
   signal: AbortSignal;
+  /** Whose outcomes wait for room in which lane or set, by destination: told after every round that had or has any. */
+  onStuck: (partition: number, stuck: ReadonlyMap<string, string>) => void;
   /** The partition has another owner, or a commit is refused for good: the actor must end. */
   onFatal: (error: CodedError) => void;
 }
@@ -45,6 +48,8 @@ export class Settlements {
   readonly #options: SettlementsOptions;
   readonly #waiting = new Map<number, Settlement[]>();
   readonly #busy = new Map<number, Promise<void>>();
+  /** Partitions of which something was told to be stuck. */
+  readonly #stuck = new Set<number>();
 
   constructor(options: SettlementsOptions) {
     this.#options = options;
@@ -75,8 +80,9 @@ export class Settlements {
         const batch = takeOneGeneration(waiting);
         if (batch.length === 0) return;
         const stuck = await this.#settle(partition, batch);
-        waiting.push(...stuck);
-        if (stuck.length < batch.length) refusals = 0;
+        this.#tellStuck(partition, stuck);
+        waiting.push(...stuck.keys());
+        if (stuck.size < batch.length) refusals = 0;
         else await sleep(clock, backOffMs(refusals++), signal);
       }
     } catch (thrown) {
@@ -86,17 +92,31 @@ export class Settlements {
     }
   }
 
-  /** Gives back what has to go into a full lane: it waits behind everything else. */
-  async #settle(partition: number, batch: readonly Settlement[]): Promise<Settlement[]> {
-    const stuck: Settlement[] = [];
+  #tellStuck(partition: number, stuck: ReadonlyMap<Settlement, string>): void {
+    if (stuck.size === 0 && !this.#stuck.has(partition)) return;
+    if (stuck.size === 0) this.#stuck.delete(partition);
+    else this.#stuck.add(partition);
+    const places = [...stuck].flatMap(([settlement, place]) => {
+      const source = settlement.inputs?.[0]?.lane ?? settlement.removeDelayed?.[0]?.set;
+      return source === undefined ? [] : [[destinationOf(source), place] as const];
+    });
+    this.#options.onStuck(partition, new Map(places));
+  }
+
+  /** Gives back what has to go into a full lane, with its name: it waits behind everything else. */
+  async #settle(partition: number, batch: readonly Settlement[]): Promise<Map<Settlement, string>> {
+    const stuck = new Map<Settlement, string>();
     let left = batch;
     while (left.length > 0) {
       const result = await this.#commit(partition, left);
       if (result.status === 'full') {
         // Nothing was written: the rest goes without what the lane has no room for.
         const isStuck = left.map((settlement) => goesInto(settlement, result.lane));
-        if (!isStuck.includes(true)) return [...stuck, ...left];
-        stuck.push(...left.filter((_, index) => isStuck[index]));
+        const isAnyStuck = isStuck.includes(true);
+        left.forEach((settlement, index) => {
+          if (isStuck[index] === true || !isAnyStuck) stuck.set(settlement, result.lane);
+        });
+        if (!isAnyStuck) return stuck;
         left = left.filter((_, index) => !isStuck[index]);
       } else if (result.status === 'repeat') {
         // Nothing was written now, and only of the one whose input is gone it is known that it was before.

@@ -1,108 +1,144 @@
 /**
- * One request body to records: decompress within bounds, cut, and judge each record.
+ * One request body to events: decompress within bounds, find out what it is, and have it read.
+ *
+ * The route tells the dialect, and for two of them the Content-Type; everything that comes by the native routes is told
+ * apart by its bytes. Invariant: no input throws, or takes more memory than a few times what a body may have.
  */
-import { gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib';
-import { codeOf } from '../../runtime/errors.ts';
-import { decodeRecord } from './decode-record.ts';
-import { splitRecords } from './split-records.ts';
-import type { RecordKind } from './split-records.ts';
-import { zstdFrames } from './zstd-frames.ts';
-
-/** Decompressed size at which a body is refused. */
-export const BODY_BYTES_MAX = 64 * 1024 * 1024;
-
-export interface AcceptedRecord {
-  kind: RecordKind;
-  /** Case-folded. */
-  hostname: string;
-  start: number;
-  end: number;
-}
-export interface RejectedPart {
-  index: number;
-  code: string;
-  message: string;
-  start: number;
-  end: number;
-}
+import { isAlertmanager, readAlertmanager } from './dialects/alertmanager.ts';
+import { readHecEvents } from './dialects/hec.ts';
+import { readKafkaRest } from './dialects/kafka-rest.ts';
+import { readLokiProtobuf } from './dialects/loki-protobuf.ts';
+import { readLokiJson } from './dialects/loki.ts';
+import { isMsgpack, readMsgpack } from './dialects/msgpack.ts';
+import { readOtlpJson } from './dialects/otlp-json.ts';
+import { readOtlpProtobuf } from './dialects/otlp-protobuf.ts';
+import { EventCollector, EventsTooLarge } from './event-collector.ts';
+import type { AcceptedRecord, RejectedPart } from './event-collector.ts';
+import { BODY_BYTES_MAX, inflate } from './inflate.ts';
+import { readHint } from './known-shapes.ts';
+import type { Dialect } from './messages.ts';
+import { BodyAbsurd } from './read-budget.ts';
+import { readNative } from './read-records.ts';
+import type { Unreadable } from './read-records.ts';
+import { unsnap } from './snappy.ts';
 
 export type DecodedBody =
+  /** `body` is the plain body; rejects lie in it, and events that were kept as received. */
   | { kind: 'records'; body: Buffer; accepted: AcceptedRecord[]; rejected: RejectedPart[] }
   | { kind: 'unreadable'; code: string; message: string }
   | { kind: 'too_large' };
 
-/** Never throws. */
-export function decodeBody(wire: Buffer, encoding: string, receivedAtMs: number): DecodedBody {
-  const inflated = inflate(wire, encoding);
-  if (inflated.kind !== 'plain') return inflated;
-  const { body } = inflated;
-  const split = splitRecords(body);
-  if (split.unreadable !== undefined) return { kind: 'unreadable', ...split.unreadable };
-  const accepted: AcceptedRecord[] = [];
-  const rejected: RejectedPart[] = [...split.rejects];
-  for (const { index, kind, start, end } of split.records) {
-    const record = decodeRecord(body, kind, start, end, receivedAtMs);
-    if (record.ok) accepted.push({ kind, hostname: record.hostname, start, end });
-    else rejected.push({ index, code: record.code, message: record.message, start, end });
-  }
-  if (split.rejects.length > 0) rejected.sort((a, b) => a.index - b.index);
-  return { kind: 'records', body, accepted, rejected };
+/** How a body came, beside its bytes. */
+export interface BodyContext {
+  dialect?: Dialect;
+  /** See HINT_FIELDS. */
+  hint?: string;
 }
 
-function inflate(
+type Reader = (into: EventCollector) => Unreadable | undefined | void;
+
+const BRACE_OPEN = 0x7b;
+const QUOTE = 0x22;
+const SPACE = 0x20;
+const LETTER_R = 0x72;
+const LETTER_S = 0x73;
+const ASCII_MAX = 0x7f;
+
+const ABSURD = {
+  code: 'E_BODY_UNREADABLE',
+  message:
+    'The body has millions of members that are no part of an event: send records, and little around them.',
+};
+
+/** Throws only for a defect of ours, which is the same at every resend. */
+export function decodeBody(
   wire: Buffer,
   encoding: string,
-): { kind: 'plain'; body: Buffer } | Exclude<DecodedBody, { kind: 'records' }> {
-  const options = { maxOutputLength: BODY_BYTES_MAX };
+  receivedAtMs: number,
+  { dialect = 'native', hint = '' }: BodyContext = {},
+): DecodedBody {
+  const inflated = inflate(wire, encoding);
+  if (inflated.kind !== 'plain') return inflated;
+  let { body } = inflated;
+  let read: Reader;
+  if (dialect === 'native') {
+    read = readerOf(body);
+  } else if (dialect === 'loki_protobuf') {
+    // Promtail and Alloy compress without saying so.
+    const plain = encoding === 'identity' ? unsnap(body, BODY_BYTES_MAX) : inflated;
+    if (plain.kind === 'too_large') return plain;
+    read =
+      plain.kind === 'plain' ? readLokiProtobuf : body[0] === BRACE_OPEN ? readLokiJson : readLokiProtobuf;
+    if (plain.kind === 'plain') ({ body } = plain);
+  } else {
+    read = READERS[dialect](body);
+  }
+  const into = new EventCollector(body, receivedAtMs, readHint(hint));
   try {
-    switch (encoding) {
-      case 'identity':
-        return { kind: 'plain', body: wire };
-      case 'gzip':
-        return { kind: 'plain', body: gunzipSync(wire, options) };
-      case 'deflate':
-        return {
-          kind: 'plain',
-          body: isZlib(wire) ? inflateSync(wire, options) : inflateRawSync(wire, options),
-        };
-      case 'zstd':
-        return inflateZstd(wire);
-      default:
-        return {
-          kind: 'unreadable',
-          code: 'E_ENCODING_UNKNOWN',
-          message: 'The Content-Encoding is not known: send identity, gzip, deflate or zstd.',
-        };
-    }
+    const unreadable = read(into);
+    if (unreadable !== undefined) return { kind: 'unreadable', ...unreadable };
   } catch (thrown) {
-    return codeOf(thrown) === 'ERR_BUFFER_TOO_LARGE' ? { kind: 'too_large' } : damaged(encoding);
+    if (thrown instanceof EventsTooLarge) return { kind: 'too_large' };
+    if (thrown instanceof BodyAbsurd) return { kind: 'unreadable', ...ABSURD };
+    throw thrown;
+  }
+  return { kind: 'records', body, accepted: into.accepted, rejected: into.rejected };
+}
+
+/** A label that lies is no harm where the first byte tells. */
+const READERS: Readonly<Record<Exclude<Dialect, 'native' | 'loki_protobuf'>, (body: Buffer) => Reader>> = {
+  otlp_protobuf: (body) => (body[0] === BRACE_OPEN ? readOtlpJson : readOtlpProtobuf),
+  otlp_json: (body) => (startsAsObject(body) || body.length === 0 ? readOtlpJson : readOtlpProtobuf),
+  hec_event: () => readHecEvents,
+  hec_raw: () => readNative,
+  loki_json: () => readLokiJson,
+};
+
+/** What a body of a native route is, by its first bytes. */
+function readerOf(body: Buffer): Reader {
+  const first = body[0] ?? 0;
+  if (first > ASCII_MAX) return isMsgpack(body) ? readMsgpack : readNative;
+  return envelopeReader(body) ?? readNative;
+}
+
+/** For an object whose first member is that of a known envelope; almost always answered by one letter. */
+function envelopeReader(body: Buffer): Reader | undefined {
+  let at = skipBlanks(body, 0);
+  if (body[at] !== BRACE_OPEN) return undefined;
+  at = skipBlanks(body, at + 1);
+  if (body[at] !== QUOTE) return undefined;
+  const letter = body[at + 1];
+  if (letter !== LETTER_R && letter !== LETTER_S) return undefined;
+  const end = body.indexOf(QUOTE, at + 1);
+  if (end === -1 || end - at > 16) return undefined;
+  switch (body.toString('latin1', at + 1, end)) {
+    case 'records':
+      return orNative(readKafkaRest);
+    case 'receiver':
+      return isAlertmanager(body) ? readAlertmanager : undefined;
+    case 'resourceLogs':
+      return orNative(readOtlpJson);
+    case 'streams':
+      return orNative(readLokiJson);
+    default:
+      return undefined;
   }
 }
 
-/** Frame by frame, since several may follow each other (RFC 8878, section 3.1) and each must be whole. */
-function inflateZstd(wire: Buffer): ReturnType<typeof inflate> {
-  const frames = zstdFrames(wire);
-  if (frames === undefined) return damaged('zstd');
-  const parts: Buffer[] = [];
-  let bytesLeft = BODY_BYTES_MAX;
-  for (const frame of frames) {
-    const part = zstdDecompressSync(frame, { maxOutputLength: Math.max(1, bytesLeft) });
-    bytesLeft -= part.length;
-    if (bytesLeft < 0) return { kind: 'too_large' };
-    parts.push(part);
-  }
-  return { kind: 'plain', body: parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts) };
-}
-
-function damaged(encoding: string): Exclude<DecodedBody, { kind: 'records' }> {
-  return {
-    kind: 'unreadable',
-    code: 'E_ENCODING_DAMAGED',
-    message: `The body cannot be decompressed as ${encoding}: send it whole, and name its encoding rightly.`,
+/** An event may have a field of that name: what holds no records at all is read as an event. */
+function orNative(read: Reader): Reader {
+  return (into) => {
+    const unreadable = read(into);
+    return unreadable !== undefined || into.count === 0 ? readNative(into) : undefined;
   };
 }
 
-/** `deflate` means zlib (RFC 9110, section 8.4.1.2), but some clients send the bare stream. */
-function isZlib(wire: Buffer): boolean {
-  return wire.length >= 2 && ((wire[0] ?? 0) & 0x0f) === 8 && wire.readUInt16BE(0) % 31 === 0;
+function startsAsObject(body: Buffer): boolean {
+  return body[skipBlanks(body, 0)] === BRACE_OPEN;
+}
+
+function skipBlanks(body: Buffer, from: number): number {
+  let at = from;
+  while (at < body.length && body[at]! <= SPACE) at++;
+  return at;
 }

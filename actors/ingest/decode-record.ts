@@ -7,6 +7,7 @@
  *
  * Invariant: whatever passes here, actors/match/normalize.ts can read.
  */
+import { canonicalHostname } from '../hostname.ts';
 import { HOSTNAME_CHARS_MAX } from './limits.ts';
 import { RECORD_JSON } from './split-records.ts';
 import type { RecordKind } from './split-records.ts';
@@ -21,9 +22,13 @@ export type RejectCode =
   | 'E_FIELD_TYPE'
   | 'E_FIELD_TOO_LONG'
   | 'E_TIMESTAMP_INVALID'
-  | 'E_LINE_UNREADABLE';
+  | 'E_LINE_UNREADABLE'
+  | 'E_MSGPACK_MALFORMED'
+  | 'E_PROTOBUF_MALFORMED'
+  | 'E_RECORD_TOO_LARGE'
+  | 'E_TOO_DEEP';
 
-/** A record that is an event. `hostname` is case-folded: what the partition is computed from. */
+/** A record that is an event. `hostname` is canonical: what the partition is computed from. */
 export interface DecodedRecord {
   ok: true;
   hostname: string;
@@ -66,7 +71,12 @@ function decodeJson(text: string): DecodedRecord | RejectedRecord {
       'The record is not a JSON object: send {"hostname": …, "message": …, …}.',
     );
   }
-  const { hostname, message, timestamp } = value as {
+  return judgeEvent(value);
+}
+
+/** Judges an event that is decoded already, whatever it came as. */
+export function judgeEvent(event: object): DecodedRecord | RejectedRecord {
+  const { hostname, message, timestamp } = event as {
     hostname: unknown;
     message: unknown;
     timestamp: unknown;
@@ -88,7 +98,7 @@ function decodeJson(text: string): DecodedRecord | RejectedRecord {
       'timestamp is no time: send RFC 3339 such as 2024-05-01T12:00:00Z, or seconds or milliseconds since 1970.',
     );
   }
-  return { ok: true, hostname: (hostname as string).toLowerCase() };
+  return { ok: true, hostname: canonicalHostname(hostname as string) };
 }
 
 function decodeLine(text: string, receivedAtMs: number): DecodedRecord | RejectedRecord {
@@ -100,7 +110,7 @@ function decodeLine(text: string, receivedAtMs: number): DecodedRecord | Rejecte
     );
   }
   if (line.hostname.length > HOSTNAME_CHARS_MAX) return hostnameTooLong(line.hostname);
-  return { ok: true, hostname: line.hostname.toLowerCase() };
+  return { ok: true, hostname: canonicalHostname(line.hostname) };
 }
 
 function textFault(name: string, value: unknown): RejectedRecord | undefined {
@@ -120,10 +130,17 @@ function isBlank(value: string): boolean {
  * nothing was accepted and every reject is of this sort is wholly unreadable.
  */
 export function isUnreadableCode(code: string): boolean {
-  return code === 'E_JSON_MALFORMED' || code === 'E_LINE_UNREADABLE';
+  return UNREADABLE.has(code);
 }
 
-function missing(name: string): RejectedRecord {
+const UNREADABLE: ReadonlySet<string> = new Set<RejectCode>([
+  'E_JSON_MALFORMED',
+  'E_LINE_UNREADABLE',
+  'E_MSGPACK_MALFORMED',
+  'E_PROTOBUF_MALFORMED',
+]);
+
+export function missing(name: string): RejectedRecord {
   return rejected(
     'E_FIELD_MISSING',
     `${name} is missing: every event needs hostname, message and timestamp.`,
@@ -141,6 +158,6 @@ function hostnameTooLong(hostname: string): RejectedRecord {
   );
 }
 
-function rejected(code: RejectCode, message: string): RejectedRecord {
+export function rejected(code: RejectCode, message: string): RejectedRecord {
   return { ok: false, code, message };
 }

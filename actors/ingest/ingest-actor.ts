@@ -10,10 +10,13 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Frame, Submission, Writer } from '../../runtime/durable/writer.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { decodeBody } from './decode-body.ts';
-import type { AcceptedRecord, DecodedBody, RejectedPart } from './decode-body.ts';
+import type { DecodedBody } from './decode-body.ts';
 import { isUnreadableCode } from './decode-record.ts';
+import type { AcceptedRecord, RejectedPart } from './event-collector.ts';
 import { encodeFrame } from './frame.ts';
 import type { FrameInput } from './frame.ts';
+import { PARKED_BYTES_MAX } from './limits.ts';
+import type { Dialect } from './messages.ts';
 import { partitionOf } from './partition.ts';
 import { formatUuid } from './uuid-v7.ts';
 
@@ -21,6 +24,9 @@ import { formatUuid } from './uuid-v7.ts';
 export interface IngestRequest {
   readonly body: Buffer;
   readonly encoding: string;
+  readonly dialect: Dialect;
+  /** What the sender said of its records beside the body; see HINT_FIELDS. */
+  readonly hint: string;
   /** All or nothing: one bad record and nothing is stored or parked. */
   readonly isStrict: boolean;
   readonly keyName: string;
@@ -87,8 +93,6 @@ const POISON = {
   code: 'E_BODY_POISON',
   message: 'The body breaks its decoder; it is kept for inspection.',
 };
-/** Of one reject; enough to see what it was. */
-const PARKED_BYTES_MAX = 1024 * 1024;
 /** A request with more may have to wait until its rejects are parked. */
 const FEW_REJECTS = 500;
 /**
@@ -142,7 +146,7 @@ function take(
   request.mark('decoding');
   let decoded: DecodedBody;
   try {
-    decoded = decodeBody(request.body, request.encoding, receivedAtMs);
+    decoded = decodeBody(request.body, request.encoding, receivedAtMs, request);
   } catch {
     // A defect of ours, and the same at every resend: the body is kept and its sender rid of it.
     return parkWhole(request, POISON, receivedAtMs, options);
@@ -166,7 +170,7 @@ function take(
     return undefined;
   }
   request.mark('storing');
-  const waits = partsOf(request, body, accepted, options.partitions).map(([partition, part]) =>
+  const waits = partsOf(request, accepted, options.partitions).map(([partition, part]) =>
     options.writer.submit(partition, INGEST_LANE, part.inputs.length, part),
   );
   const partAt = (nth: number): ParkedPart => {
@@ -233,13 +237,12 @@ function isUnreadableReject({ code }: RejectedPart): boolean {
 
 function partsOf(
   request: IngestRequest,
-  body: Buffer,
   accepted: readonly AcceptedRecord[],
   partitions: number,
 ): [partition: number, part: FramePart][] {
   const parts: [number, FramePart][] = [];
   const open = new Map<number, FramePart>();
-  for (const { kind, hostname, start, end } of accepted) {
+  for (const { kind, hostname, body, start, end } of accepted) {
     const partition = partitionOf(hostname, partitions);
     let part = open.get(partition);
     const isFull =

@@ -11,3 +11,5 @@ export const RECORD_BYTES_MAX = 64 * 1024;
 export const RECORDS_PER_REQUEST_MAX = 100_000;
 /** Characters of a hostname. A DNS name has at most 253. A message is bounded by its record. */
 export const HOSTNAME_CHARS_MAX = 255;
+/** Of one reject, what is kept; enough to see what it was. One of this size may have been longer. */
+export const PARKED_BYTES_MAX = 1024 * 1024;

@@ -11,7 +11,7 @@
 import { sleep } from '../../runtime/clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { codeOf } from '../../runtime/errors.ts';
-import type { Reject, RejectStore } from '../ports.ts';
+import type { EvictedRejects, Reject, RejectStore } from '../ports.ts';
 
 const BYTES_MAX = 16 * 1024 * 1024;
 /** Up to here the queue is filled by requests that wait their turn; the rest is for those with a few rejects. */
@@ -40,7 +40,7 @@ export interface RejectQueueOptions {
   store: RejectStore;
   clock: Clock;
   /** Stored now; of those stored earlier, `evicted` have gone for them. */
-  onParked: (count: number, evicted: number) => void;
+  onParked: (count: number, evicted: EvictedRejects) => void;
   /** `code` is what the store last failed with, if it has. */
   onDropped: (count: number, why: DropReason, code: string | undefined) => void;
 }

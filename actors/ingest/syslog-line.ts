@@ -1,40 +1,50 @@
 /**
- * Reads one line of syslog: RFC 5424, RFC 3164 with or without `<PRI>`, and the file form with an RFC 3339 time.
+ * Reads one line of syslog: RFC 5424, RFC 3164 with or without `<PRI>`, the file form with an RFC 3339 time, and what
+ * Cisco's systems make of RFC 3164 (sequence numbers, the host before the time, mnemonics).
  *
  * RFC 3164 describes habits rather than a format, so what is not there stays absent; only time, host and message are
- * required. Its local time without a zone is read as UTC, and its missing year is the latest that does not put the line
- * more than seven days after its receipt. Total: any text gives a line or undefined, in linear time.
+ * required. Total: any text gives a line or undefined, in linear time.
  */
-import { isDate, parseTimestamp, utcMs } from './timestamp.ts';
+import { isIPv6 } from 'node:net';
+import { readSyslogTime } from './syslog-time.ts';
+import { parseTimestamp } from './timestamp.ts';
+
+/** A parameter that is there several times (RFC 5424 section 6.3.3 allows it) is a list of its values, in order. */
+export type StructuredElement = Record<string, string | string[]>;
 
 export interface SyslogLine {
   /** From `<PRI>`: 0 to 7. */
   severity?: number;
   /** From `<PRI>`: 0 to 23. */
   facility?: number;
-  /** Milliseconds since 1970 UTC; the receipt time where RFC 5424 says nil. */
+  /** Milliseconds since 1970 UTC; the receipt time where RFC 5424 says nil, or a device only how long it is up. */
   timestampMs: number;
   hostname: string;
   program?: string;
   pid?: string;
   msgid?: string;
   /** RFC 5424 elements by id, their parameters by name. Without prototypes: the names are a stranger's. */
-  structuredData?: Record<string, Record<string, string>>;
+  structuredData?: Record<string, StructuredElement>;
   message: string;
 }
 
-/** How far in the future a line without a year may lie: clocks run fast, but not by more. */
-const FUTURE_MS_MAX = 7 * 86_400_000;
-/** 29 February has to look back this far at most, across a century that is no leap year. */
-const YEARS_BACK_MAX = 8;
 const PRI_MAX = 191;
+/** A sequence number, a time and a zone together. */
+const DEVICE_HEAD_CHARS_MAX = 80;
 const BYTE_ORDER_MARK = '\uFEFF';
 
-const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
-/** `Jun 14 15:16:01`, `Jun  4 15:16:01.123`, `Jun 14 2024 15:16:01`. */
-const STAMP_3164 = /([A-Z][a-z]{2}) {1,2}(\d{1,2})(?: (\d{4}))? (\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))? /iy;
 /** `sshd[123]: `, `sshd(pam_unix)[123]: `, `kernel: `, `su[7] `. */
 const TAG = /([^\s:[\]]{1,255})(?:\[([^\]\s]{0,128})\](?::| |$)|:(?= |$))/y;
+/** `45: `: a number that counts messages is no program. */
+const DIGITS = /^\d+$/;
+/** `%LINK-3-UPDOWN: `, `%ASA-6-302013: `: the program, and the part of the message that rules are written for. */
+const MNEMONIC = /%[A-Z][\w-]{0,128}-[0-7]-\w{1,128}(?=:(?: |$))/iy;
+/** What Cisco's systems write before the time: `: `, `45: 000046: `. */
+const SEQUENCE = /(?::? )?(?:\d{1,10}: ?){0,2}/y;
+/** The host before the time (`logging origin-id`): `router1: `. Only a mnemonic behind it all makes it one. */
+const ORIGIN = /(?!\d+:)([^\s:[\]%]{1,255}) ?: /y;
+/** How long a device is up, where it says no time: `00:12:34: `, `1w2d: `, `3d21h: `. */
+const UPTIME = /[*.]?(?:\d{1,4}:\d{2}:\d{2}(?:\.\d{1,9})?|(?:\d{1,4}[ywdhms]){1,4}): +/y;
 
 /** Reads `line` (without its line end). Undefined when it has no time, no host or no message. */
 export function parseSyslogLine(line: string, receivedAtMs: number): SyslogLine | undefined {
@@ -58,67 +68,85 @@ export function parseSyslogLine(line: string, receivedAtMs: number): SyslogLine 
 }
 
 function parse3164(line: string, start: number, receivedAtMs: number): SyslogLine | undefined {
-  let at: number;
-  let timestampMs: number | undefined;
-  const first = line.charCodeAt(start);
-  if (first >= 0x30 && first <= 0x39) {
-    at = line.indexOf(' ', start);
-    if (at === -1) return undefined;
-    timestampMs = parseTimestamp(line.slice(start, at));
-    at++;
-  } else {
-    STAMP_3164.lastIndex = start;
-    const stamp = STAMP_3164.exec(line);
-    if (stamp === null) return undefined;
-    timestampMs = readStamp(stamp, receivedAtMs);
-    at = STAMP_3164.lastIndex;
-  }
-  if (timestampMs === undefined) return undefined;
-  while (line.charCodeAt(at) === 0x20) at++;
-
-  const hostEnd = line.indexOf(' ', at);
+  const time = readSyslogTime(line, start, receivedAtMs);
+  if (time === undefined) return parseOrigin(line, start, receivedAtMs);
+  const hostEnd = time.isClosed ? -1 : line.indexOf(' ', time.end);
   if (hostEnd === -1) return undefined;
-  const hostname = line.slice(at, hostEnd);
+  const hostname = line.slice(time.end, hostEnd);
   if (!isHostname(hostname)) return undefined;
-  at = hostEnd + 1;
-  while (line.charCodeAt(at) === 0x20) at++;
+  return withProgram(line, hostEnd, { timestampMs: time.timestampMs, hostname, message: '' });
+}
 
-  TAG.lastIndex = at;
-  const tag = TAG.exec(line);
-  if (tag === null) return { timestampMs, hostname, message: line.slice(at) };
-  at = TAG.lastIndex;
-  if (line.charCodeAt(at) === 0x20) at++;
-  const parsed: SyslogLine = { timestampMs, hostname, program: tag[1]!, message: line.slice(at) };
-  if (tag[2] !== undefined && tag[2] !== '') parsed.pid = tag[2];
+/** `45: router1: *Mar  1 18:46:11.123: %SYS-5-CONFIG_I: …`: the host is named before the time. */
+function parseOrigin(line: string, start: number, receivedAtMs: number): SyslogLine | undefined {
+  const origin = matchAt(ORIGIN, line, endOf(SEQUENCE, line, start));
+  if (origin === null) return undefined;
+  const at = ORIGIN.lastIndex;
+  const time = readSyslogTime(line, at, receivedAtMs);
+  const uptimeEnd = time === undefined ? endOf(UPTIME, line, at) : at;
+  if (time === undefined ? uptimeEnd === at : !time.isClosed) return undefined;
+  const mnemonic = mnemonicFrom(line, time?.end ?? uptimeEnd);
+  if (mnemonic === undefined) return undefined;
+  return {
+    timestampMs: time?.timestampMs ?? receivedAtMs,
+    hostname: origin[1]!,
+    program: mnemonic.program,
+    message: line.slice(mnemonic.start),
+  };
+}
+
+/** Completes `parsed` with the message, which begins at `start` or after blanks, and the program that tags it. */
+function withProgram(line: string, start: number, parsed: SyslogLine): SyslogLine {
+  let at = start;
+  while (line.charCodeAt(at) === 0x20) at++;
+  const mnemonic = mnemonicFrom(line, at);
+  if (mnemonic !== undefined) {
+    parsed.program = mnemonic.program;
+    parsed.message = line.slice(mnemonic.start);
+    return parsed;
+  }
+  const tag = matchAt(TAG, line, at);
+  if (tag !== null && !DIGITS.test(tag[1]!)) {
+    parsed.program = tag[1]!;
+    if (tag[2] !== undefined && tag[2] !== '') parsed.pid = tag[2];
+    at = TAG.lastIndex;
+    if (line.charCodeAt(at) === 0x20) at++;
+  }
+  parsed.message = line.slice(at);
   return parsed;
+}
+
+/** The mnemonic at `start`, or behind what a device wrote there for the relay that put its own head before it. */
+function mnemonicFrom(line: string, start: number): { program: string; start: number } | undefined {
+  let at = start;
+  // Most lines have none: they pay for one search.
+  const percent = line.indexOf('%', start);
+  if (percent === -1 || percent - start > DEVICE_HEAD_CHARS_MAX) return undefined;
+  if (percent !== at) {
+    at = endOf(SEQUENCE, line, at);
+    const time = readSyslogTime(line, at, 0);
+    if (time === undefined) at = endOf(UPTIME, line, at);
+    else if (time.isClosed) at = time.end;
+  }
+  const mnemonic = matchAt(MNEMONIC, line, at);
+  return mnemonic === null ? undefined : { program: mnemonic[0], start: at };
+}
+
+function matchAt(sticky: RegExp, line: string, at: number): RegExpExecArray | null {
+  sticky.lastIndex = at;
+  return sticky.exec(line);
+}
+
+/** Where what `sticky` matches at `at` ends; `at` when it matches nothing. */
+function endOf(sticky: RegExp, line: string, at: number): number {
+  return matchAt(sticky, line, at) === null ? at : sticky.lastIndex;
 }
 
 /** A token in the place of the host that is really a tag (`sshd[7]:`, `kernel:`) means the line names no host. */
 function isHostname(token: string): boolean {
-  if (token === '' || token.includes('[')) return false;
+  if (token.includes('[')) return token.endsWith(']') && isIPv6(token.slice(1, -1));
+  if (token.trim() === '') return false;
   return !token.endsWith(':') || token.endsWith('::');
-}
-
-function readStamp(stamp: RegExpExecArray, receivedAtMs: number): number | undefined {
-  const month = MONTHS.indexOf(stamp[1]!.toLowerCase()) + 1;
-  const day = Number(stamp[2]);
-  const hour = Number(stamp[4]);
-  const minute = Number(stamp[5]);
-  const second = Number(stamp[6]);
-  if (hour > 23 || minute > 59 || second > 60) return undefined;
-  const fractionMs = stamp[7] === undefined ? 0 : Math.trunc(Number(`0.${stamp[7]}`) * 1000);
-  if (stamp[3] !== undefined) {
-    const year = Number(stamp[3]);
-    if (!isDate(year, month, day)) return undefined;
-    return utcMs(year, month, day, hour, minute, second) + fractionMs;
-  }
-  const receivedYear = new Date(receivedAtMs).getUTCFullYear();
-  for (let year = receivedYear + 1; year >= receivedYear - YEARS_BACK_MAX; year--) {
-    if (!isDate(year, month, day)) continue;
-    const atMs = utcMs(year, month, day, hour, minute, second) + fractionMs;
-    if (atMs <= receivedAtMs + FUTURE_MS_MAX) return atMs;
-  }
-  return undefined;
 }
 
 function parse5424(line: string, start: number, receivedAtMs: number): SyslogLine | undefined {
@@ -132,7 +160,7 @@ function parse5424(line: string, start: number, receivedAtMs: number): SyslogLin
   }
   const [stamp, hostname, program, pid, msgid] = fields as [string, string, string, string, string];
   const timestampMs = stamp === '-' ? receivedAtMs : parseTimestamp(stamp);
-  if (timestampMs === undefined || hostname === '-' || hostname === '') return undefined;
+  if (timestampMs === undefined || hostname === '-' || hostname.trim() === '') return undefined;
 
   const data = parseStructuredData(line, at);
   let message = line.slice(data.end).replace(/^ /, '');
@@ -149,7 +177,7 @@ function parse5424(line: string, start: number, receivedAtMs: number): SyslogLin
 }
 
 interface StructuredData {
-  elements: Record<string, Record<string, string>> | undefined;
+  elements: Record<string, StructuredElement> | undefined;
   /** Where the message begins, its leading space included. */
   end: number;
 }
@@ -160,15 +188,14 @@ function parseStructuredData(line: string, start: number): StructuredData {
     return { elements: undefined, end: start + 1 };
   }
   const none = { elements: undefined, end: start };
-  const elements = Object.create(null) as Record<string, Record<string, string>>;
+  const elements = Object.create(null) as Record<string, StructuredElement>;
   const name = /([^\s=\]"]+)/y;
   let at = start;
   while (line.charAt(at) === '[') {
     name.lastIndex = at + 1;
     const id = name.exec(line);
     if (id === null) return none;
-    const parameters = Object.create(null) as Record<string, string>;
-    elements[id[1]!] = parameters;
+    const parameters = (elements[id[1]!] ??= Object.create(null) as StructuredElement);
     at = name.lastIndex;
     while (line.charAt(at) === ' ') {
       name.lastIndex = at + 1;
@@ -177,7 +204,7 @@ function parseStructuredData(line: string, start: number): StructuredData {
       const valueStart = name.lastIndex + 2;
       const valueEnd = endOfValue(line, valueStart);
       if (valueEnd === -1) return none;
-      parameters[parameter[1]!] = line.slice(valueStart, valueEnd).replace(/\\(["\\\]])/g, '$1');
+      addParameter(parameters, parameter[1]!, line.slice(valueStart, valueEnd).replace(/\\(["\\\]])/g, '$1'));
       at = valueEnd + 1;
     }
     if (line.charAt(at) !== ']') return none;
@@ -185,6 +212,13 @@ function parseStructuredData(line: string, start: number): StructuredData {
   }
   if (at === start || (at < line.length && line.charAt(at) !== ' ')) return none;
   return { elements, end: at };
+}
+
+function addParameter(parameters: StructuredElement, name: string, value: string): void {
+  const earlier = parameters[name];
+  if (earlier === undefined) parameters[name] = value;
+  else if (typeof earlier === 'string') parameters[name] = [earlier, value];
+  else earlier.push(value);
 }
 
 /** The closing quote of a parameter's value that begins at `start`, or -1. */

@@ -1,17 +1,24 @@
 /**
- * Reads the time an event claims to be from: RFC 3339 text, or seconds or milliseconds since 1970.
+ * Reads the time an event claims to be from: RFC 3339 text, or seconds, milliseconds, microseconds or nanoseconds since
+ * 1970.
  *
  * Written by hand because `Date.parse` is slow on the hot path and takes far more than we promise. Total: anything
  * that is no time gives undefined.
  */
 
-/** Numbers below this are seconds (until the year 5138), others milliseconds (from 1973 on). */
+/** Numbers below this are seconds (until the year 5138), */
 const SECONDS_BELOW = 1e11;
+/** below this milliseconds (1973 to 5138), */
+const MILLISECONDS_BELOW = 1e14;
+/** below this microseconds (the same years), others nanoseconds (from 1973 on). */
+const MICROSECONDS_BELOW = 1e17;
 /** The last millisecond of the year 9999: the end of RFC 3339. */
 const EPOCH_MS_MAX = 253_402_300_799_999;
 /** The first of the year 1: earlier ones are written in ways other systems cannot read. */
 const EPOCH_MS_MIN = -62_135_596_800_000;
-const EPOCH_TEXT = /^\d{1,17}(?:\.\d{1,9})?$/;
+/** Twice what a multiplication and the text of a number are off at most, relative: 1 µs of today's time. */
+const ROUNDING = 2 ** -51;
+const EPOCH_TEXT = /^\d{1,21}(?:\.\d{1,9})?$/;
 const DAYS_IN_MONTH = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 const ZERO = 0x30;
@@ -28,13 +35,21 @@ export function parseTimestamp(value: unknown): number | undefined {
 function fromEpoch(value: number): number | undefined {
   // NaN fails the comparison; negative times are before any syslog and mean a broken sender.
   if (!(value >= 0)) return undefined;
-  const atMs = Math.trunc(value < SECONDS_BELOW ? value * 1000 : value);
+  const atMs = Math.trunc(millisecondsOf(value));
   return atMs <= EPOCH_MS_MAX ? atMs : undefined;
 }
 
+function millisecondsOf(value: number): number {
+  if (value >= SECONDS_BELOW && value < MILLISECONDS_BELOW) return value;
+  const atMs = value < SECONDS_BELOW ? value * 1e3 : value < MICROSECONDS_BELOW ? value / 1e3 : value / 1e6;
+  // 1.001 * 1000 is below 1001: cut, it would lose a millisecond.
+  return atMs * (1 + ROUNDING);
+}
+
 /**
- * `2024-05-01T12:00:00.123456Z`, with `T`, `t` or a space, any number of fraction digits (cut to milliseconds), and
- * `Z` or an offset. Without an offset it is read as UTC, since many senders leave it out.
+ * `2024-05-01T12:00:00.123456Z`, with `T`, `t` or a space, any number of fraction digits (cut to milliseconds) behind a
+ * point or a comma (ISO 8601), and `Z` or an offset. Without an offset it is read as UTC, since many senders leave it
+ * out. A leap second (`:60`) is the first moment of the next minute.
  */
 function fromRfc3339(text: string): number | undefined {
   const { length } = text;
@@ -56,7 +71,7 @@ function fromRfc3339(text: string): number | undefined {
 
   let at = 19;
   let fractionMs = 0;
-  if (text.charCodeAt(at) === 0x2e) {
+  if (text.charCodeAt(at) === 0x2e || text.charCodeAt(at) === 0x2c) {
     at++;
     let scaleMs = 100;
     const firstDigit = at;

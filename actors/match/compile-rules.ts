@@ -7,6 +7,7 @@
  */
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import type { NormalizedEvent } from '../event.ts';
+import { canonicalHostname } from '../hostname.ts';
 import { parseTimestamp } from '../ingest/timestamp.ts';
 import type { RuleRow } from '../ports.ts';
 import { compileGlob, isGlob } from './glob.ts';
@@ -177,7 +178,7 @@ function compileRule(row: RuleRow, rank: number): CompiledRule {
 
 function filingOf(row: RuleRow, oid: string | undefined): Filing {
   if (oid !== undefined) return { by: 'oid', key: oid };
-  if (row.host !== null && !isGlob(row.host)) return { by: 'host', key: row.host.toLowerCase() };
+  if (row.host !== null && !isGlob(row.host)) return { by: 'host', key: canonicalHostname(row.host) };
   if (row.program !== null) return { by: 'program', key: row.program.toLowerCase() };
   return { by: 'nothing' };
 }
@@ -196,7 +197,7 @@ function addNumberTests(row: RuleRow, tests: Test[]): void {
 
 function addNameTests(row: RuleRow, tests: Test[]): void {
   if (row.host !== null) {
-    const matchesHost = compileGlob(row.host.toLowerCase());
+    const matchesHost = compileGlob(isGlob(row.host) ? row.host.toLowerCase() : canonicalHostname(row.host));
     tests.push(({ event }) => matchesHost(event.hostname));
   }
   if (row.program !== null) {

@@ -7,7 +7,9 @@
 import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Alert, AuditRow, Environment, Handling, NormalizedEvent } from '../event.ts';
+import { canonicalHostname } from '../hostname.ts';
 import type { Destination, DestinationRoute, RuleRow, Snapshot } from '../ports.ts';
+import type { NormalizedRecord } from './normalize.ts';
 import { signatureOf } from './signature.ts';
 
 const ALERT_ID_CHARS = 32;
@@ -16,9 +18,9 @@ const ALERT_ID_CHARS = 32;
 export interface DecisionBasis {
   /** The version of the rule set. */
   version: number;
-  /** Hosts whose events count as development, case-folded. */
+  /** Hosts whose events count as development, canonical. */
   developmentHosts: ReadonlySet<string>;
-  /** Host (case-folded) to the team that answers for it. */
+  /** Host (canonical) to the team that answers for it. */
   teams: ReadonlyMap<string, string>;
   destinations: readonly Destination[];
   rules: ReadonlyMap<number, RuleRow>;
@@ -27,17 +29,16 @@ export interface DecisionBasis {
 export function decisionBasis(snapshot: Snapshot): DecisionBasis {
   return {
     version: snapshot.version,
-    developmentHosts: new Set(snapshot.developmentHosts.map((host) => host.toLowerCase())),
-    teams: new Map(Object.entries(snapshot.teams).map(([host, team]) => [host.toLowerCase(), team])),
+    developmentHosts: new Set(snapshot.developmentHosts.map(canonicalHostname)),
+    teams: new Map(Object.entries(snapshot.teams).map(([host, team]) => [canonicalHostname(host), team])),
     destinations: snapshot.destinations,
     rules: new Map(snapshot.rules.map((rule) => [rule.id, rule])),
   };
 }
 
-/** Decides about `event`, whose matching rules are `matches` in order. `raw` is its text as received. */
+/** Decides about `event`, whose matching rules are `matches` in order. */
 export function decide(
-  event: NormalizedEvent,
-  raw: string,
+  { event, raw, rawBytes }: NormalizedRecord,
   matches: readonly RuleRow[],
   basis: DecisionBasis,
 ): AuditRow {
@@ -52,6 +53,7 @@ export function decide(
     eventId: event.id,
     eventTimeMs: event.eventTimeMs,
     clockSkewed: event.clockSkewed,
+    textRepaired: event.textRepaired,
     hostname: event.hostname,
     severity: event.severity ?? null,
     environment,
@@ -68,6 +70,7 @@ export function decide(
     alerts: matches.flatMap((rule) => alertsOf(event, rule, environment, basis)),
     correlationId: event.correlationId,
     raw,
+    rawBytes,
   };
 }
 

@@ -24,6 +24,18 @@ export function parseAddress(text: string): Groups | undefined {
   return isMapped ? groups.slice(6) : groups;
 }
 
+/**
+ * The one text of an address: RFC 5952 for IPv6, with its zone (`%eth0`) in lower case; dotted decimal for IPv4, also
+ * where it was written as IPv6. Undefined when `text` is no address.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  if (isIP(text) === 0) return undefined;
+  const groups = parseAddress(text)!;
+  if (groups.length === 2) return groups.flatMap((group) => [group >> 8, group & 0xff]).join('.');
+  const percent = text.indexOf('%');
+  return formatIpv6(groups) + (percent === -1 ? '' : text.slice(percent).toLowerCase());
+}
+
 /** Reads `10.0.0.0/8`, `2001:db8::/32` or a single address. Bits behind the prefix are ignored. */
 export function parseNetwork(text: string): IpNetwork | undefined {
   const slash = text.indexOf('/');
@@ -70,4 +82,21 @@ function ipv6Groups(address: string): number[] {
   if (tail === undefined) return first;
   const last = read(tail);
   return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+}
+
+/** RFC 5952 section 4: no leading zeros, and `::` for the longest run of two or more zero groups, the first of equals. */
+function formatIpv6(groups: Groups): string {
+  let runStart = -1;
+  let runLength = 1;
+  for (let start = 0; start < groups.length; start++) {
+    let end = start;
+    while (groups[end] === 0) end++;
+    if (end - start > runLength) {
+      runStart = start;
+      runLength = end - start;
+    }
+  }
+  const hex = (part: Groups): string => part.map((group) => group.toString(16)).join(':');
+  if (runStart === -1) return hex(groups);
+  return `${hex(groups.slice(0, runStart))}::${hex(groups.slice(runStart + runLength))}`;
 }

@@ -29,8 +29,8 @@ export interface MatchOptions {
   quarantine: QuarantineStore;
   /** Asked for each event. */
   auditUnmatched: () => AuditPolicy;
-  /** Of the lane of one destination; asked for each batch. */
-  alertBounds: () => Bounds;
+  /** Of the lane of one destination. May change: every attempt to commit reads it, also that of a batch which waits. */
+  alertBounds: Bounds;
   count: (
     what: 'handled' | 'unmatched' | 'quarantined' | 'alerts' | 'auditRows' | 'ruleFaults',
     n: number,
@@ -145,11 +145,12 @@ export class MatchHandler {
       throw new CodedError('E_FRAME_DAMAGED', 'the frame holds fewer records than it says');
     try {
       const id = `${frame.id}-${index}`;
-      const { event, raw } = normalizeEvent({ ...record, id, receivedAtMs: frame.receivedAtMs });
+      const normalized = normalizeEvent({ ...record, id, receivedAtMs: frame.receivedAtMs });
+      const { event } = normalized;
       const matches = this.#matcher.match(event);
       const isKept = matches.length > 0 || this.#unmatched.keeps(event);
       if (!isKept && !this.#tap.isOpen) return undefined;
-      const row = decide(event, raw, matches, this.#basis);
+      const row = decide(normalized, matches, this.#basis);
       if (this.#tap.isOpen) this.#tap.offer(event, row);
       return isKept ? row : undefined;
     } catch (thrown) {
@@ -163,7 +164,7 @@ export class MatchHandler {
 
   #planOf(standing: readonly StandingDecision[], unaudited: number): CommitPlan {
     const outputs: Output[] = [];
-    const bounds = this.#options.alertBounds();
+    const { alertBounds: bounds } = this.#options;
     const openGroups: { id: string; parts: number }[] = [];
     let unmatched = unaudited;
     let handled = 0;

@@ -3,17 +3,21 @@
  *
  * Nothing is guessed: what the sender did not say stays absent, and a known optional field whose value makes no sense
  * stays under `fields` as it was sent. Everything a row or an alert is made of is well-formed text without NUL, which
- * PostgreSQL cannot store. Invariant: reads every record that decode-record.ts let in.
+ * PostgreSQL cannot store; where that changed something, the event says so (`textRepaired`), and the bytes as received
+ * are given where the text no longer says them. Invariant: reads every record that decode-record.ts let in.
  */
-import { isIP } from 'node:net';
+import { isUtf8 } from 'node:buffer';
 import { CodedError } from '../../runtime/errors.ts';
+import { canonicalHostname } from '../hostname.ts';
 import { RECORD_JSON } from '../ingest/split-records.ts';
 import type { RecordKind } from '../ingest/split-records.ts';
 import { parseSyslogLine } from '../ingest/syslog-line.ts';
 import { parseTimestamp } from '../ingest/timestamp.ts';
 import type { NormalizedEvent } from '../event.ts';
+import { storableText } from '../storable-text.ts';
+import { canonicalAddress } from './ip-network.ts';
 import { canonicalOid } from './oid.ts';
-import { facilityOf, severityOf } from './severity.ts';
+import { facilityOf, priorityOf, severityOf } from './severity.ts';
 
 /** A sender's clock further than this from ours is reported as skewed. */
 export const CLOCK_SKEW_MS_MAX = 5 * 60_000;
@@ -34,6 +38,8 @@ export interface NormalizedRecord {
   event: NormalizedEvent;
   /** The record as text: invalid UTF-8 and NUL replaced. What the audit row keeps. */
   raw: string;
+  /** The record as received, a view into its frame, where `raw` says something else; else null. */
+  rawBytes: Buffer | null;
 }
 
 /**
@@ -42,8 +48,12 @@ export interface NormalizedRecord {
  */
 export function normalizeEvent(record: ReceivedRecord): NormalizedRecord {
   const text = record.bytes.toString('utf8');
+  const raw = storableText(text);
+  // A sender may mean U+FFFD: only then are the bytes looked at again.
+  const isRawRepaired = raw !== text || (text.includes('\uFFFD') && !isUtf8(record.bytes));
   const event = record.kind === RECORD_JSON ? fromJson(record, text) : fromLine(record, text);
-  return { event, raw: storable(text) };
+  if (isRawRepaired) event.textRepaired = true;
+  return { event, raw, rawBytes: isRawRepaired ? record.bytes : null };
 }
 
 function fromLine(record: ReceivedRecord, text: string): NormalizedEvent {
@@ -57,7 +67,7 @@ function fromLine(record: ReceivedRecord, text: string): NormalizedEvent {
   for (const name of ['program', 'pid', 'msgid'] as const) {
     const value = line[name];
     if (value === undefined) continue;
-    if (value.length <= SHORT_FIELD_CHARS_MAX) event[name] = storable(value);
+    if (value.length <= SHORT_FIELD_CHARS_MAX) event[name] = repaired(event, value);
     else event.fields[name] = value;
   }
   return event;
@@ -86,6 +96,7 @@ function fromJson(record: ReceivedRecord, text: string): NormalizedEvent {
   // Senders that know no `syslog_severity` say `severity` and `facility`; with both, the plain name is a scale of theirs.
   if (event.severity === undefined) borrow(event, 'severity', severityOf);
   if (event.facility === undefined) borrow(event, 'facility', facilityOf);
+  for (const name of ['pri', 'syslog_pri']) takePriority(event, name);
   return event;
 }
 
@@ -113,12 +124,13 @@ function take(event: NormalizedEvent, name: string, value: unknown): boolean {
     case 'msgid': {
       const short = typeof value === 'number' ? String(value) : value;
       if (typeof short !== 'string' || short === '' || short.length > SHORT_FIELD_CHARS_MAX) return false;
-      event[name] = storable(short);
+      event[name] = repaired(event, short);
       return true;
     }
     case 'source_ip': {
-      if (typeof value !== 'string' || isIP(value) === 0) return false;
-      event.sourceIp = value.toLowerCase();
+      const address = typeof value === 'string' ? canonicalAddress(value.trim()) : undefined;
+      if (address === undefined) return false;
+      event.sourceIp = address;
       return true;
     }
     case 'trap_oid': {
@@ -153,28 +165,42 @@ function borrow(
   delete event.fields[name];
 }
 
+/** Relays send `pri` for want of the two: it fills what is not said otherwise, and is left where that is nothing. */
+function takePriority(event: NormalizedEvent, name: string): void {
+  if (event.severity !== undefined && event.facility !== undefined) return;
+  const priority = priorityOf(event.fields[name]);
+  if (priority === undefined) return;
+  event.severity ??= priority.severity;
+  event.facility ??= priority.facility;
+  delete event.fields[name];
+}
+
 function bareEvent(
   record: ReceivedRecord,
   hostname: string,
   message: string,
   eventTimeMs: number,
 ): NormalizedEvent {
-  return {
+  const event: NormalizedEvent = {
     id: record.id,
     receivedAtMs: record.receivedAtMs,
     correlationId: record.correlationId,
-    hostname: storable(hostname.toLowerCase()),
-    message: storable(message),
+    hostname: canonicalHostname(hostname),
+    message,
     eventTimeMs,
     clockSkewed: Math.abs(eventTimeMs - record.receivedAtMs) > CLOCK_SKEW_MS_MAX,
+    textRepaired: storableText(hostname) !== hostname,
     fields: {},
   };
+  event.message = repaired(event, message);
+  return event;
 }
 
-/** Text that every store takes: NUL and lone surrogates replaced by U+FFFD. */
-function storable(text: string): string {
-  const wellFormed = text.isWellFormed() ? text : text.toWellFormed();
-  return wellFormed.includes('\0') ? wellFormed.replaceAll('\0', '\uFFFD') : wellFormed;
+/** `text` as every store takes it; the event is flagged when that is another. */
+function repaired(event: NormalizedEvent, text: string): string {
+  const stored = storableText(text);
+  if (stored !== text) event.textRepaired = true;
+  return stored;
 }
 
 function unreadable(record: ReceivedRecord, how: string): CodedError {

@@ -12,6 +12,7 @@ import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import { nearestWord } from '../../runtime/nearest-word.ts';
 import { HANDLINGS } from '../event.ts';
 import { parseTimestamp } from '../ingest/timestamp.ts';
+import { RULE_DEFAULTS } from '../ports.ts';
 import type { RuleRow } from '../ports.ts';
 import { parseNetwork } from './ip-network.ts';
 import { REGEX_CHARS_MAX, compileSafeRegex } from './lint-regex.ts';
@@ -192,35 +193,17 @@ function isTextUnquoted(property: TSchema, value: unknown): boolean {
 
 /** The rule with defaults, names turned into numbers, and OIDs in canonical form. Assumes sound types. */
 function complete(fields: Fields): RuleInput {
-  const given = <T>(name: string, fallback: T): T =>
-    fields[name] === undefined ? fallback : (fields[name] as T);
-  const trapOid = given<string | null>('trap_oid', null);
-  const matchType = given<RuleRow['match_type']>('match_type', 'contains');
-  const matchString = given<string | null>('match_string', null);
+  const whole = Object.entries(RULE_DEFAULTS).map(([name, byDefault]) => [name, fields[name] ?? byDefault]);
+  const given = Object.fromEntries(whole) as RuleInput;
+  const { match_string: matchString, trap_oid: trapOid } = given;
+  const isPrefix = given.match_type === 'oid_prefix';
   const rule: RuleInput = {
-    match_string: matchType === 'oid_prefix' ? canonicalPrefix(matchString) : matchString,
-    match_type: matchType,
-    case_sensitive: given('case_sensitive', false),
-    trap_oid:
-      matchType === 'oid_prefix' ? canonicalPrefix(trapOid) : trapOid && (canonicalOid(trapOid) ?? trapOid),
-    syslog_severity: severityOf(fields['syslog_severity']) ?? null,
-    severity_op: given<RuleRow['severity_op']>('severity_op', '='),
-    host: given('host', null),
-    program: given('program', null),
-    facility: facilityOf(fields['facility']) ?? null,
-    network: given('network', null),
-    priority: given('priority', 100),
-    continue: given('continue', false),
-    prod_handling: given<RuleRow['prod_handling']>('prod_handling', 'Ignore'),
-    dev_handling: given<RuleRow['dev_handling']>('dev_handling', 'Ignore'),
-    team_assignment: given('team_assignment', ''),
-    severity: severityOf(fields['severity']) ?? null,
-    signature: given('signature', null),
-    clears: given('clears', null),
-    active_from: given('active_from', null),
-    active_until: given('active_until', null),
-    is_active: given('is_active', true),
-    tests: given<unknown[]>('tests', []),
+    ...given,
+    match_string: isPrefix ? canonicalPrefix(matchString) : matchString,
+    trap_oid: isPrefix ? canonicalPrefix(trapOid) : trapOid && (canonicalOid(trapOid) ?? trapOid),
+    syslog_severity: severityOf(given.syslog_severity) ?? null,
+    facility: facilityOf(given.facility) ?? null,
+    severity: severityOf(given.severity) ?? null,
   };
   if (fields['id'] !== undefined) rule.id = fields['id'] as number;
   if (fields['version'] !== undefined) rule.version = fields['version'] as number;

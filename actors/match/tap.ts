@@ -7,7 +7,8 @@
  */
 import type { Clock } from '../../runtime/clock.ts';
 import type { AuditRow, NormalizedEvent } from '../event.ts';
-import { compileGlob } from './glob.ts';
+import { canonicalHostname } from '../hostname.ts';
+import { compileGlob, isGlob } from './glob.ts';
 import type { OpenTap, TapFilter, Tapped, TappedEvent } from './messages.ts';
 
 /** Of all taps of one thread together. */
@@ -131,7 +132,7 @@ function compileFilter({ host, program, rule, decision }: TapFilter): Test {
   if (decision !== undefined) tests.push((_, row) => row.decision === decision);
   if (rule !== undefined) tests.push((_, { matches }) => matches.some(({ rule_id }) => rule_id === rule));
   if (host !== undefined) {
-    const isHost = compileGlob(host.toLowerCase());
+    const isHost = compileGlob(isGlob(host) ? host.toLowerCase() : canonicalHostname(host));
     tests.push((_, { hostname }) => isHost(hostname));
   }
   if (program !== undefined) {

@@ -11,7 +11,7 @@ import type { DurableStore } from '../../runtime/durable/durable-store.ts';
 import type { ExitReason } from '../../runtime/exit-reason.ts';
 import { Supervisor } from '../../runtime/supervision/supervisor.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
-import { appendOne, freshWriterId, own, readAll, until } from '../runtime/durable/store-under-test.ts';
+import { appendOne, delay, freshWriterId, own, readAll, until } from '../runtime/durable/store-under-test.ts';
 
 type Note = { type: 'note'; text: string };
 
@@ -89,6 +89,45 @@ describe('ConsumerActor', () => {
     await store.acquire(0, token.laneGroup, token.nonce, 60_000);
     await put('a');
     expect(await exit).to.have.nested.property('error.code', 'E_FENCED');
+  });
+
+  it('suspended begins nothing, over a restart too; what came meanwhile is consumed in order after it [S-95]', async () => {
+    const child = localChild<ConsumerMessage<Note>>(system, 'match', factory());
+    const supervisor = new Supervisor({
+      id: 'root',
+      strategy: 'oneForOne',
+      intensity: { restartsMax: 5, windowMs: 1_000 },
+      children: [{ id: 'match', start: child.start, restart: 'permanent', shutdownDeadlineMs: 500 }],
+    });
+    await supervisor.start();
+    await put('a');
+    await drained();
+    await supervisor.suspend(['match']);
+    for (const text of ['b', 'c']) await put(text);
+    await delay(120);
+    expect(handled).to.deep.equal(['a']);
+    await supervisor.restartChild('match');
+    await put('d');
+    await delay(120);
+    expect(handled).to.deep.equal(['a']);
+    expect(await supervisor.inspect(['match'])).to.deep.include({
+      status: 'suspended',
+      state: { partitions: [{ partition: 0, entriesRead: 3, failures: 0 }] },
+    });
+    await supervisor.resume(['match']);
+    await drained();
+    expect(handled).to.deep.equal(['a', 'b', 'c', 'd']);
+    await supervisor.stop(500);
+  });
+
+  it('suspended can be stopped, and loses nothing [S-95]', async () => {
+    const actor = system.spawn(factory());
+    await system.suspend(actor);
+    await put('a');
+    await delay(60);
+    expect(await system.stopActor(actor, { deadlineMs: 500 })).to.deep.equal({ kind: 'shutdown' });
+    expect(handled).to.deep.equal([]);
+    expect(await readAll(store)).to.have.length(1);
   });
 
   it('has a new consumer in its next incarnation, and the old one does nothing more', async () => {

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Alert } from '../../../actors/event.ts';
 import { forwardActor } from '../../../actors/forward/forward-actor.ts';
-import type { ForwardMessage, ForwardOptions } from '../../../actors/forward/forward-actor.ts';
+import type { ForwardMessage } from '../../../actors/forward/forward-actor.ts';
+import type { ForwardOptions } from '../../../actors/forward/forward-options.ts';
 import { DEAD_LANE, alertLane, decodeStoredAlert, retrySet } from '../../../actors/forward/messages.ts';
 import type { DeliveryOutcome, Destination } from '../../../actors/ports.ts';
 import { ActorSystem } from '../../../runtime/actor-system.ts';
@@ -38,6 +39,7 @@ describe('ForwardActor', () => {
   let counts: string[];
   /** What was told of destinations that are not well. */
   let lanes: string[];
+  let stuck: string[];
 
   beforeEach(async () => {
     store = createFaultyStore(createMemoryStore());
@@ -46,6 +48,7 @@ describe('ForwardActor', () => {
     sent = [];
     counts = [];
     lanes = [];
+    stuck = [];
     answer = () => DELIVERED;
   });
   afterEach(() => system.stop(50));
@@ -67,6 +70,7 @@ describe('ForwardActor', () => {
         leaseLeftMs: () => 100_000,
         bounds: { dead: WIDE, retry: WIDE },
         count: (what, reason) => counts.push(reason === undefined ? what : `${what} ${reason}`),
+        onStuck: (_partition, places) => stuck.push(JSON.stringify([...places])),
         onLanes: (reports) => lanes.push(reports.map(({ name, state }) => `${name} ${state}`).join()),
         ...options,
       }),
@@ -294,6 +298,7 @@ describe('ForwardActor', () => {
       });
       await drained('b');
       expect(await waiting('noc')).to.have.length(20);
+      expect(stuck.at(-1)).to.equal('[["noc","dead"]]');
     });
   });
 

@@ -27,6 +27,8 @@ describe('Settlements', () => {
   let stop: AbortController;
   let fatal: CodedError[];
   let settlements: Settlements;
+  /** What was told to be stuck, in order. */
+  let stuckTold: Record<string, string>[];
   let done: [id: string, isCommitted: boolean][];
 
   beforeEach(async () => {
@@ -35,6 +37,7 @@ describe('Settlements', () => {
     commits = [];
     done = [];
     fatal = [];
+    stuckTold = [];
     stop = new AbortController();
     const commit = store.commit.bind(store);
     store.commit = (request) => {
@@ -46,6 +49,7 @@ describe('Settlements', () => {
       clock: systemClock,
       tokens: new Map([[0, token]]),
       signal: stop.signal,
+      onStuck: (_partition, stuck) => stuckTold.push(Object.fromEntries(stuck)),
       onFatal: (error) => fatal.push(error),
     });
   });
@@ -168,6 +172,25 @@ describe('Settlements', () => {
       expect(done).to.have.length(6);
       expect(await left()).to.equal(0);
       expect(await left('dead')).to.equal(3);
+    });
+
+    it('tells whose outcomes wait for which lane, and when none does any more', async () => {
+      await store.commit(commitOf(token, outTo('dead').plan));
+      const writerId = freshWriterId();
+      await appendOne(store, { writerId, sequence: 1, lane: 'alert:noc' });
+      await appendOne(store, { writerId, sequence: 1, lane: 'alert:other' });
+      const [noc] = (await readAll(store, 'alert:noc')) as [Entry];
+      const [other] = (await readAll(store, 'alert:other')) as [Entry];
+      const from = (entry: Entry): Pick<Settlement, 'inputs'> => ({
+        inputs: [{ ...inputOf(entry), lane: entry.lane }],
+      });
+      settlements.add(0, settlementOf(noc, { ...from(noc), ...outTo('dead', TIGHT) }));
+      settlements.add(0, settlementOf(other, from(other)));
+      await until(() => stuckTold.length > 0);
+      expect(stuckTold[0]).to.deep.equal({ noc: 'dead' });
+      await store.commit(commitOf(token, { inputs: (await readAll(store, 'dead')).map(inputOf) }));
+      await settlements.idle();
+      expect(stuckTold.at(-1)).to.deep.equal({});
     });
 
     it('still takes what comes later', async () => {

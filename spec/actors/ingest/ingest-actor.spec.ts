@@ -80,6 +80,8 @@ describe('IngestActor', () => {
     return {
       body: Buffer.from(body),
       encoding: 'identity',
+      dialect: 'native',
+      hint: '',
       isStrict: false,
       keyName: 'relay',
       sender: 'rsyslog',

@@ -46,7 +46,7 @@ describe('parseSyslogLine', () => {
         'fe80::1 %LINK-3-UPDOWN: Interface Gi0/1, changed state',
         '%LINK-3-UPDOWN',
         undefined,
-        'Interface Gi0/1, changed state',
+        '%LINK-3-UPDOWN: Interface Gi0/1, changed state',
       ],
       ['combo postfix/smtpd[9]: connect', 'postfix/smtpd', '9', 'connect'],
     ];

@@ -49,6 +49,37 @@ describe('parseTimestamp', () => {
     expect(parseTimestamp(1.5)).to.equal(1500);
   });
 
+  it('reads every millisecond exactly, whatever the unit and the type', () => {
+    const bounds = { min: 1e11, max: 1e14 - 1 };
+    fc.assert(
+      fc.property(fc.integer(bounds), (atMs) => {
+        expect(parseTimestamp(atMs)).to.equal(atMs);
+        expect(parseTimestamp(atMs / 1000)).to.equal(atMs);
+        expect(parseTimestamp((atMs / 1000).toFixed(3))).to.equal(atMs);
+        expect(parseTimestamp(atMs * 1000)).to.equal(atMs);
+        // A number of nanoseconds is no integer a double can hold; its text is rounded by less than a microsecond.
+        expect(parseTimestamp(`${atMs}500000`)).to.equal(atMs);
+        expect(parseTimestamp(`${atMs}500`)).to.equal(atMs);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('takes the unit from the size: seconds, milliseconds, microseconds, nanoseconds', () => {
+    expect([1e11 - 1, 1e11, 1e14 - 1, 1e14, 1e17 - 1e6, 1e17].map(parseTimestamp)).to.deep.equal([
+      99_999_999_999_000,
+      1e11,
+      1e14 - 1,
+      1e11,
+      1e14 - 1_000,
+      1e11,
+    ]);
+  });
+
+  it('reads the fraction behind a comma', () => {
+    expect(parseTimestamp('2024-05-01T12:00:00,25Z')).to.equal(noonMs + 250);
+  });
+
   it('refuses what is no time', () => {
     for (const value of [
       '',
@@ -76,7 +107,9 @@ describe('parseTimestamp', () => {
       -1,
       Number.NaN,
       Infinity,
-      1e18,
+      1e21,
+      '1'.repeat(22),
+      '2024-05-01T12:00:00,Z',
       null,
       undefined,
       true,

@@ -36,7 +36,11 @@ function decideWith(
     keys: [],
     ...snapshot,
   };
-  return decide(eventOf(event), '{"raw":1}', matches, decisionBasis(complete));
+  return decide(
+    { event: eventOf(event), raw: '{"raw":1}', rawBytes: null },
+    matches,
+    decisionBasis(complete),
+  );
 }
 
 describe('decide', () => {
@@ -48,6 +52,7 @@ describe('decide', () => {
       eventId: '017f22e2-79b0-7cc3-98c4-dc0c0c07398f-0',
       eventTimeMs: receivedAtMs,
       clockSkewed: false,
+      textRepaired: false,
       hostname: 'router-1.example.net',
       severity: 3,
       environment: 'prod',
@@ -59,6 +64,7 @@ describe('decide', () => {
       matches: [{ rule_id: 4, rule_version: 2, handling: 'Page_and_ticket' }],
       correlationId: 'c-1',
       raw: '{"raw":1}',
+      rawBytes: null,
       alerts: [
         {
           id: alertId('017f22e2-79b0-7cc3-98c4-dc0c0c07398f-0', 4, 'sink'),

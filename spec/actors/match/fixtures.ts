@@ -1,5 +1,6 @@
 /** A rule and an event to start from, for the specs of this folder. */
 import type { NormalizedEvent } from '../../../actors/event.ts';
+import { RULE_DEFAULTS } from '../../../actors/ports.ts';
 import type { RuleRow } from '../../../actors/ports.ts';
 
 export const receivedAtMs = Date.parse('2024-05-01T12:00:00Z');
@@ -8,28 +9,10 @@ export function ruleOf(fields: Partial<RuleRow>): RuleRow {
   return {
     id: 1,
     version: 1,
-    match_string: null,
-    match_type: 'contains',
-    case_sensitive: false,
-    trap_oid: null,
-    syslog_severity: null,
-    severity_op: '=',
-    host: null,
-    program: null,
-    facility: null,
-    network: null,
-    priority: 100,
-    continue: false,
+    ...RULE_DEFAULTS,
     prod_handling: 'Page_and_ticket',
     dev_handling: 'Ignore',
     team_assignment: 'NETO',
-    severity: null,
-    signature: null,
-    clears: null,
-    active_from: null,
-    active_until: null,
-    is_active: true,
-    tests: [],
     ...fields,
   };
 }
@@ -43,6 +26,7 @@ export function eventOf(fields: Partial<NormalizedEvent>): NormalizedEvent {
     message: 'link down',
     eventTimeMs: receivedAtMs,
     clockSkewed: false,
+    textRepaired: false,
     fields: {},
     ...fields,
   };

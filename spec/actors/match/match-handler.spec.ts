@@ -63,7 +63,7 @@ describe('MatchHandler', () => {
         },
         quarantine: { quarantine: async (events) => void quarantined.push(...events) },
         auditUnmatched: () => 'none',
-        alertBounds: () => WIDE,
+        alertBounds: WIDE,
         count: (what, n) => (counts[what] = (counts[what] ?? 0) + n),
         onDecided: () => trace.push('decided'),
         ...options,

@@ -6,7 +6,7 @@ import { describe, it } from 'mocha';
 import { compileGlob } from '../../../actors/match/glob.ts';
 import { isInNetwork, parseAddress, parseNetwork } from '../../../actors/match/ip-network.ts';
 import { canonicalOid, isUnderOid, oidsAbove } from '../../../actors/match/oid.ts';
-import { facilityOf, severityOf } from '../../../actors/match/severity.ts';
+import { facilityOf, priorityOf, severityOf } from '../../../actors/match/severity.ts';
 
 describe('oid', () => {
   const arcs = fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 6 });
@@ -30,8 +30,35 @@ describe('oid', () => {
     expect(canonicalOid('0.0')).to.equal('0.0');
   });
 
+  it('may begin with the names of the upper tree, or be a generic trap, as net-snmp prints them', () => {
+    const forms: [string, string][] = [
+      ['iso.3.6.1.4.1.9', '1.3.6.1.4.1.9'],
+      ['.iso.3.6', '1.3.6'],
+      ['iso', '1'],
+      ['.iso.org.dod.internet.private.enterprises.9.9.41.2', '1.3.6.1.4.1.9.9.41.2'],
+      ['SNMPv2-SMI::enterprises.2636.4', '1.3.6.1.4.1.2636.4'],
+      ['enterprises.9.1', '1.3.6.1.4.1.9.1'],
+      ['SNMPv2-SMI::mib-2.2', '1.3.6.1.2.1.2'],
+      ['IF-MIB::linkDown', '1.3.6.1.6.3.1.1.5.3'],
+      ['SNMPv2-MIB::coldStart', '1.3.6.1.6.3.1.1.5.1'],
+      [
+        '.iso.org.dod.internet.snmpV2.snmpModules.snmpMIB.snmpMIBObjects.snmpTraps.linkUp',
+        '1.3.6.1.6.3.1.1.5.4',
+      ],
+    ];
+    for (const [text, oid] of forms) expect(canonicalOid(text), text).to.equal(oid);
+  });
+
   it('is refused when it is none', () => {
     for (const text of [
+      'iso.dod.3',
+      'iso.3.org',
+      '1.iso',
+      'CISCO-SMI::cisco.9',
+      'OTHER-MIB::linkDown',
+      'linkdown.',
+      'IF-MIB::',
+      'constructor',
       '',
       '.',
       '..1',
@@ -163,6 +190,53 @@ describe('severity and facility', () => {
     ];
     expect(severities.map(severityOf)).to.deep.equal([0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 4, 5, 6, 6, 7]);
     expect(['kern', 0, 'authpriv', 'LOCAL7', '16', 23].map(facilityOf)).to.deep.equal([0, 0, 10, 23, 16, 23]);
+  });
+
+  it('are read from the words of every writer', () => {
+    const words = [
+      'emergencies',
+      'alerts',
+      'critical',
+      'errors',
+      'Warnings',
+      'notifications',
+      'information',
+      'debugging',
+    ];
+    expect(words.map(severityOf)).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(['logaudit', 'logalert', 'clock'].map(facilityOf)).to.deep.equal([13, 14, 15]);
+  });
+
+  it('are read from a priority value, and both absent where there is none', () => {
+    fc.assert(
+      fc.property(fc.nat(23), fc.nat(7), (facility, severity) => {
+        const value = facility * 8 + severity;
+        for (const written of [value, String(value), `<${value}>`, ` ${value} `]) {
+          expect(priorityOf(written), String(written)).to.deep.equal({ facility, severity });
+        }
+      }),
+    );
+    expect(priorityOf('local0.err')).to.deep.equal({ facility: 16, severity: 3 });
+    expect(priorityOf('Auth.Warning<36>')).to.deep.equal({ facility: 4, severity: 4 });
+    for (const other of [
+      192,
+      -1,
+      1.5,
+      NaN,
+      '192',
+      '<1',
+      '1>',
+      '<<1>>',
+      '',
+      'err',
+      'local0.loud',
+      'a.err',
+      null,
+      {},
+      [1],
+    ]) {
+      expect(priorityOf(other), JSON.stringify(other)).to.equal(undefined);
+    }
   });
 
   it('are absent for anything else', () => {

@@ -42,6 +42,7 @@ describe('normalizeEvent', () => {
       message: 'm',
       eventTimeMs: receivedAtMs,
       clockSkewed: false,
+      textRepaired: false,
       severity: 3,
       facility: 23,
       program: 'rpd',
@@ -128,6 +129,7 @@ describe('normalizeEvent', () => {
       message: 'failed',
       eventTimeMs: receivedAtMs,
       clockSkewed: false,
+      textRepaired: false,
       source: 'syslog',
       severity: 2,
       facility: 4,
@@ -154,6 +156,56 @@ describe('normalizeEvent', () => {
     ]);
     expect(raw).to.include('\uFFFD');
     expect(normalize(Buffer.from('<1>May  1 12:00:00 h p: a\0b'), RECORD_LINE).raw).to.not.include('\0');
+  });
+
+  it('says whether its text was repaired, and keeps the bytes where the text no longer says them', () => {
+    const json = (message: string): Buffer =>
+      Buffer.from(`{"hostname":"h","timestamp":1,"message":"${message}"}`);
+    const broken = Buffer.concat([json('a').subarray(0, -2), Buffer.from([0xc3]), Buffer.from('"}')]);
+    const cases: [Buffer, RecordKind, boolean, boolean][] = [
+      [json('plain'), RECORD_JSON, false, false],
+      [json('grün \u{1f525}'), RECORD_JSON, false, false],
+      // The sender means U+FFFD: nothing was repaired.
+      [json('\uFFFD'), RECORD_JSON, false, false],
+      [json('\\ufffd'), RECORD_JSON, false, false],
+      // Escapes are text: the row says them as they came, only the event had to change.
+      [json('\\u0000'), RECORD_JSON, true, false],
+      [json('\\ud800'), RECORD_JSON, true, false],
+      [broken, RECORD_JSON, true, true],
+      [Buffer.from('<1>May  1 12:00:00 h p: gr\xfcn', 'latin1'), RECORD_LINE, true, true],
+      [Buffer.from('<1>May  1 12:00:00 h p: a\0b'), RECORD_LINE, true, true],
+      [Buffer.from('<1>May  1 12:00:00 h p: grün'), RECORD_LINE, false, false],
+    ];
+    for (const [bytes, kind, isRepaired, isKept] of cases) {
+      const { event, raw, rawBytes } = normalize(bytes, kind);
+      expect(event.textRepaired, raw).to.equal(isRepaired);
+      if (isKept) expect(rawBytes?.equals(bytes), raw).to.equal(true);
+      else expect(rawBytes, raw).to.equal(null);
+      if (!isKept) expect(raw).to.equal(bytes.toString());
+    }
+    expect(eventFrom({ hostname: 'a\0' }).textRepaired).to.equal(true);
+    expect(eventFrom({ program: 'a\uD800' }).textRepaired).to.equal(true);
+  });
+
+  it('takes severity and facility from a priority where they are not said otherwise', () => {
+    expect(eventFrom({ pri: '<131>' })).to.deep.include({ severity: 3, facility: 16, fields: {} });
+    expect(eventFrom({ syslog_pri: 34, severity: 'debug' })).to.deep.include({
+      severity: 7,
+      facility: 4,
+      fields: {},
+    });
+    expect(eventFrom({ pri: 'auth.err', severity: 1, facility: 2 })).to.deep.include({
+      severity: 1,
+      facility: 2,
+      fields: { pri: 'auth.err' },
+    });
+    expect(eventFrom({ pri: 192 }).fields).to.deep.equal({ pri: 192 });
+  });
+
+  it('writes addresses and hosts in one form', () => {
+    const event = eventFrom({ hostname: '[2001:DB8:0::1]', source_ip: '::FFFF:10.1.2.3' });
+    expect([event.hostname, event.sourceIp]).to.deep.equal(['2001:db8::1', '10.1.2.3']);
+    expect(eventFrom({ trap_oid: 'iso.3.6.1.4.1.9' }).trapOid).to.equal('1.3.6.1.4.1.9');
   });
 
   it('refuses what no gateway lets in, by its own code', () => {

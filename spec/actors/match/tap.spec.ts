@@ -46,7 +46,7 @@ describe('EventTap', () => {
 
   const RULES = [ruleOf({ id: 7, version: 3 }), ruleOf({ id: 8 })];
   function rowOf(event: NormalizedEvent, matches: RuleRow[] = RULES): AuditRow {
-    return decide(event, 'raw', matches, decisionBasis(snapshotOf(RULES)));
+    return decide({ event, raw: 'raw', rawBytes: null }, matches, decisionBasis(snapshotOf(RULES)));
   }
   const offer = (fields: Partial<NormalizedEvent> = {}, matches?: RuleRow[]): void => {
     const event = eventOf(fields);
@@ -249,7 +249,7 @@ describe('EventTap', () => {
           },
           quarantine: { quarantine: async () => undefined },
           auditUnmatched: () => 'none',
-          alertBounds: () => WIDE,
+          alertBounds: WIDE,
           count: () => undefined,
           onDecided: () => undefined,
           tap,
