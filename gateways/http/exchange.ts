@@ -16,7 +16,6 @@ export interface HttpRequest {
   getUrl(): string;
   /** The part after the question mark; undefined or empty when there is none. */
   getQuery(): string | undefined;
-  getParameter(index: number): string | undefined;
 }
 
 /**
@@ -26,7 +25,6 @@ export interface HttpRequest {
 export interface HttpResponse {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  write(chunk: string | ArrayBuffer | Uint8Array): boolean;
   /**
    * Ends the reply. For HEAD give an empty body: the native `endWithoutBody` with arguments leaves the request open in
    * this version, and the server then ends the process.
@@ -38,7 +36,6 @@ export interface HttpResponse {
   /** The chunk is emptied when the callback returns: copy it. */
   onData(take: (chunk: ArrayBuffer, isLast: boolean) => void): unknown;
   onAborted(note: () => void): unknown;
-  onWritable(resume: (offset: number) => boolean): unknown;
   /** Breaks the connection off; the abort handler runs. */
   close(): unknown;
   /** 4 or 16 bytes. About 0.6 µs: not for the hot path. */

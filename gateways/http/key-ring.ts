@@ -113,11 +113,6 @@ export class KeyRing implements KeyCheck {
     this.#remembered = [];
   }
 
-  /** Values that open: a rotated key counts twice while both do. */
-  get size(): number {
-    return this.#records.length;
-  }
-
   verify(presented: string): KeyVerdict {
     if (presented === '') return UNKNOWN;
     const padded = this.#presented;
@@ -129,12 +124,6 @@ export class KeyRing implements KeyCheck {
     padded[0] = bytes;
     const found = this.#recall(padded) ?? this.#search(padded, bytes);
     return found === undefined ? UNKNOWN : this.#judge(found);
-  }
-
-  /** The record of a key that may be used now, else undefined. */
-  check(presented: string): KeyRecord | undefined {
-    const verdict = this.verify(presented);
-    return verdict.state === 'valid' ? verdict.record : undefined;
   }
 
   #recall(padded: Buffer): Verdicts | undefined {

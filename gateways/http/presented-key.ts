@@ -4,16 +4,36 @@
 import type { HttpRequest } from './exchange.ts';
 
 const BEARER = 'bearer ';
+const SPLUNK = 'splunk ';
+const BASIC = 'basic ';
 
-/** The key of `X-API-KEY`, else the token of `Authorization: Bearer`, else an empty string. */
-export function presentedKey(apiKeyHeader: string, authorizationHeader: string): string {
-  return apiKeyHeader === '' ? bearerToken(authorizationHeader) : apiKeyHeader;
+/**
+ * Where in `Authorization` a key may be. `splunk`: as a token of that scheme, or the password of Basic, as Splunk's event
+ * collector takes them; `password`: the password of Basic. Always as a bearer token.
+ */
+export type KeySchemes = 'bearer' | 'splunk' | 'password';
+
+/** The key of `X-API-KEY`, else the one of `Authorization`, else an empty string. */
+export function presentedKey(
+  apiKeyHeader: string,
+  authorizationHeader: string,
+  schemes: KeySchemes = 'bearer',
+): string {
+  return apiKeyHeader === '' ? authorizationKey(authorizationHeader, schemes) : apiKeyHeader;
 }
 
-/** Whether the two headers hold different keys: nobody is known by that. Other schemes than Bearer are a proxy's affair. */
-export function areKeysDifferent(apiKeyHeader: string, authorizationHeader: string): boolean {
+/**
+ * Whether the two headers hold different keys: nobody is known by that. Schemes that are not taken here are a proxy's
+ * affair, and Basic is beside a key in `X-API-KEY`.
+ */
+export function areKeysDifferent(
+  apiKeyHeader: string,
+  authorizationHeader: string,
+  schemes: KeySchemes = 'bearer',
+): boolean {
   if (apiKeyHeader === '' || authorizationHeader === '') return false;
-  const token = bearerToken(authorizationHeader);
+  const token =
+    bearerToken(authorizationHeader) || (schemes === 'splunk' ? tokenOf(authorizationHeader, SPLUNK) : '');
   return token !== '' && token !== apiKeyHeader;
 }
 
@@ -35,8 +55,26 @@ export function readPresentedKey(request: HttpRequest): PresentedKey {
   return { key, isAmbiguous: keys.size > 1 };
 }
 
+function authorizationKey(header: string, schemes: KeySchemes): string {
+  const token = bearerToken(header);
+  if (token !== '' || schemes === 'bearer') return token;
+  const splunk = schemes === 'splunk' ? tokenOf(header, SPLUNK) : '';
+  return splunk === '' ? basicPassword(header) : splunk;
+}
+
 function bearerToken(authorizationHeader: string): string {
-  if (authorizationHeader.length <= BEARER.length) return '';
-  if (authorizationHeader.slice(0, BEARER.length).toLowerCase() !== BEARER) return '';
-  return authorizationHeader.slice(BEARER.length).trim();
+  return tokenOf(authorizationHeader, BEARER);
+}
+
+/** `scheme` in lower case, with the space behind it. */
+function tokenOf(header: string, scheme: string): string {
+  if (header.length <= scheme.length) return '';
+  if (header.slice(0, scheme.length).toLowerCase() !== scheme) return '';
+  return header.slice(scheme.length).trim();
+}
+
+function basicPassword(header: string): string {
+  const decoded = Buffer.from(tokenOf(header, BASIC), 'base64').toString('latin1');
+  const colon = decoded.indexOf(':');
+  return colon === -1 ? '' : decoded.slice(colon + 1);
 }

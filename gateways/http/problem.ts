@@ -28,7 +28,7 @@ export interface ProblemOptions {
 }
 
 /** The document as JSON text. */
-export function problemBody(problem: Problem, options: ProblemOptions = {}): string {
+function problemBody(problem: Problem, options: ProblemOptions = {}): string {
   return JSON.stringify({
     type: 'about:blank',
     title: problem.status.slice(4),

@@ -4,6 +4,7 @@
  * A body is copied once, from the network's buffer to the place where an ingest thread reads it. Bounded: `hasRoom` is
  * false when the batch must be taken first. Memory goes back to the pool when the last row of its batch is settled.
  */
+import { HINT_CHARS_MAX } from '../../actors/ingest/messages.ts';
 import { ROW, ROW_STAGE, ROW_WORDS } from './ingest-port.ts';
 import type { IngestBatch } from './ingest-port.ts';
 import { ARENA_BYTES, ARENA_ROWS, SharedArenas } from './shared-arenas.ts';
@@ -12,13 +13,14 @@ import type { Arena } from './shared-arenas.ts';
 /** A body over this size travels in a buffer of its own. */
 export const LARGE_BODY_BYTES = 262_144;
 export const IDEMPOTENCY_KEY_MAX = 256;
-/** Room for the texts of one row: the correlation id and the idempotency key. */
-const TEXT_BYTES_MAX = 128 + IDEMPOTENCY_KEY_MAX;
+/** Room for the texts of one row: the correlation id, the idempotency key and the hint. */
+const TEXT_BYTES_MAX = 128 + IDEMPOTENCY_KEY_MAX + HINT_CHARS_MAX;
 
 /** What a row says beside its body. */
 export interface RowHead {
   request: number;
   encoding: number;
+  dialect: number;
   flags: number;
   keyName: string;
   sender: number;
@@ -26,6 +28,8 @@ export interface RowHead {
   correlationId: string;
   /** ASCII, at most IDEMPOTENCY_KEY_MAX characters; empty for none. */
   idempotencyKey: string;
+  /** Latin-1, at most HINT_CHARS_MAX characters; empty for none. */
+  hint: string;
 }
 
 /** The memory of one batch and how many of its rows still need it. */
@@ -49,6 +53,12 @@ export class BatchWriter {
   /** Whether a small body of this size (at most LARGE_BODY_BYTES; 0 for one that brings its own buffer) still fits. */
   hasRoom(bodyBytes: number): boolean {
     return this.#count < ARENA_ROWS && this.#used + bodyBytes + TEXT_BYTES_MAX <= ARENA_BYTES;
+  }
+
+  /** Whether so many small bodies, of so many bytes together, still fit. */
+  hasRoomFor(bodies: number, bytes: number): boolean {
+    const needed = bytes + bodies * TEXT_BYTES_MAX;
+    return this.#count + bodies <= ARENA_ROWS && this.#used + needed <= ARENA_BYTES;
   }
 
   /** Adds a row whose body is copied. Needs `hasRoom`. */
@@ -125,6 +135,9 @@ export class BatchWriter {
       head.idempotencyKey === '' ? 0 : this.#text(bytes, head.idempotencyKey);
     words[at + ROW.stage] = ROW_STAGE.untouched;
     words[at + ROW.deaths] = 0;
+    words[at + ROW.dialect] = head.dialect;
+    words[at + ROW.hintOffset] = this.#used;
+    words[at + ROW.hintLength] = head.hint === '' ? 0 : this.#text(bytes, head.hint);
     this.#count += 1;
     lease.open += 1;
   }

@@ -6,6 +6,8 @@
  * exactly one verdict, `away` when nobody can say; and a row's verdict is the promise that nobody reads the row again,
  * because the memory is then used for other bodies. The loop itself answers 503 for a row without a verdict in time.
  */
+import { DIALECTS } from '../../actors/ingest/messages.ts';
+import type { Dialect } from '../../actors/ingest/messages.ts';
 import { SENDERS } from './sender.ts';
 import type { Sender } from './sender.ts';
 
@@ -14,7 +16,7 @@ export const CONTENT_ENCODINGS = ['identity', 'gzip', 'deflate', 'zstd', 'snappy
 export type ContentEncoding = (typeof CONTENT_ENCODINGS)[number];
 
 /** Words (unsigned 32 bit) of one row of the table. */
-export const ROW_WORDS = 14;
+export const ROW_WORDS = 17;
 export const ROW = {
   /** The request number the verdict must name. Opaque. */
   request: 0,
@@ -40,6 +42,11 @@ export const ROW = {
   stage: 12,
   /** Threads that died while decoding the row. Written by the port's side only; 0 at first. */
   deaths: 13,
+  /** Position in DIALECTS. */
+  dialect: 14,
+  /** Latin-1; what the sender said of its records in headers or the query (see HINT_FIELDS). 0 long for nothing. */
+  hintOffset: 15,
+  hintLength: 16,
 } as const;
 
 /** How far a thread has got with a row, so that its successor knows what may be done again. */
@@ -55,7 +62,6 @@ export const ROW_STAGE = {
   /** It has its verdict; written before the verdict is given. */
   answered: 4,
 } as const;
-export type RowStage = (typeof ROW_STAGE)[keyof typeof ROW_STAGE];
 
 /** The sender asked for all or nothing (`Prefer: handling=strict`): one bad record and nothing is stored or parked. */
 export const FLAG_STRICT = 1;
@@ -117,6 +123,8 @@ export interface BatchRow {
   request: number;
   body: Uint8Array;
   encoding: ContentEncoding;
+  dialect: Dialect;
+  hint: string;
   isStrict: boolean;
   keyName: string;
   sender: Sender;
@@ -139,6 +147,8 @@ export function readRow(batch: IngestBatch, index: number): BatchRow {
       word(ROW.length),
     ),
     encoding: CONTENT_ENCODINGS[word(ROW.encoding)] ?? 'unknown',
+    dialect: DIALECTS[word(ROW.dialect)] ?? 'native',
+    hint: text(word(ROW.hintOffset), word(ROW.hintLength)),
     isStrict: (word(ROW.flags) & FLAG_STRICT) !== 0,
     keyName: batch.keyNames[word(ROW.key)] ?? '',
     sender: SENDERS[word(ROW.sender)] ?? 'unknown',

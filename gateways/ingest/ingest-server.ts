@@ -25,13 +25,19 @@ import { DISCARD_BYTES_MAX, INGEST_LIMITS } from './limits.ts';
 import type { IngestLimits } from './limits.ts';
 import { authFailureCounter, INGEST_COUNTER, requestCounter } from './metrics.ts';
 import type { AuthFailure, Counters } from './metrics.ts';
+import { writeHecHealth } from './hec-replies.ts';
 import { REFUSAL } from './replies.ts';
 import type { Refusal } from './replies.ts';
 import { RequestHead } from './request-head.ts';
-import { writeRefusal } from './write-reply.ts';
-
-export const INGEST_ROUTES = ['/api/v2/ingest', '/ingest'] as const;
-export const DEPRECATED_INGEST_ROUTES = ['/api/v1/ingest'] as const;
+import { HEC_HEALTH_ROUTES, INGEST_ROUTES, KEY_SCHEMES, dialectCodeOf, hintOf } from './routes.ts';
+import type { IngestRoute } from './routes.ts';
+import { senderCodeOf } from './sender.ts';
+import { SOCKET_LIMITS } from './socket/socket-limits.ts';
+import type { SocketLimits } from './socket/socket-limits.ts';
+import { SocketServer } from './socket/socket-server.ts';
+import type { SocketSender } from './socket/socket-server.ts';
+import { NATIVE_REPLIES, repliesOf } from './write-reply.ts';
+import type { DialectReplies } from './dialect-replies.ts';
 
 /** While draining: how long the last request must be over before idle connections are closed. */
 const DRAIN_QUIET_MS = 100;
@@ -44,6 +50,7 @@ export interface IngestServerOptions {
   clock: Clock;
   log: GatewayLog;
   limits?: Partial<IngestLimits>;
+  sockets?: Partial<SocketLimits>;
   brake?: Omit<FailureBrakeOptions, 'clock'>;
 }
 
@@ -51,6 +58,14 @@ export interface DrainOutcome {
   /** Requests that had no verdict at the deadline and were answered 503. */
   abandoned: number;
 }
+
+/** How a request is to be answered, as its route and head say. */
+interface Answering {
+  replies: DialectReplies;
+  isDeprecatedRoute: boolean;
+}
+
+const NATIVE: Answering = { replies: NATIVE_REPLIES, isDeprecatedRoute: false };
 
 type Outcome = { keyName: string } | { refusal: Refusal; failure?: AuthFailure };
 
@@ -61,6 +76,7 @@ export class IngestServer {
   readonly #log: GatewayLog;
   readonly #http: HttpServer;
   readonly #intake: Intake;
+  readonly #sockets: SocketServer;
   readonly #brake: FailureBrake;
   readonly #head = new RequestHead();
   #isDraining = false;
@@ -93,9 +109,19 @@ export class IngestServer {
       onPortFault: (fault) => {
         this.#log.error({ fault: toWire(fault) }, 'The ingest threads refused a batch.');
       },
-      onReleased: () => {
-        if (this.#isDraining) this.#lastReleaseMs = this.#clock.monotonicMs();
-      },
+      onReleased: () => this.#noteRelease(),
+    });
+    this.#sockets = new SocketServer({
+      intake: this.#intake,
+      keys: options.keys,
+      counters: options.counters,
+      clock: options.clock,
+      log: options.log,
+      limits: { ...SOCKET_LIMITS, ...options.sockets },
+      admit: (response, request) => this.#admitSocket(response, request),
+      refuse: (response, refusal, correlationId) =>
+        this.#refuse(response, refusal, correlationId, NATIVE, false),
+      onReleased: () => this.#noteRelease(),
     });
     this.#addRoutes();
   }
@@ -116,20 +142,20 @@ export class IngestServer {
   get connections(): number {
     return this.#http.connections;
   }
+  /** Open WebSockets. */
+  get sockets(): number {
+    return this.#sockets.open;
+  }
   /** Requests taken and not yet answered, and the body bytes they hold. */
   get inFlight(): { requests: number; bytes: number } {
     return { requests: this.#intake.requests, bytes: this.#intake.bytes };
   }
 
-  /** Accepts no further connection. Open ones are served on. */
-  stopAccepting(): void {
-    this.#http.stopAccepting();
-  }
-
   /**
    * Ends without losing an answer: accepts no further connection, goes on serving the open ones and closes each after
    * its next reply; when all are closed, or nothing has come for a moment, closes the idle ones. What has no verdict at
-   * the deadline is answered 503. A relay that is refused while we stop might drop its batch, so none is.
+   * the deadline is answered 503. A relay that is refused while we stop might drop its batch, so none is. WebSockets are
+   * told what they are owed and closed with 1012.
    */
   async drain(deadlineMs: number): Promise<DrainOutcome> {
     const startedMs = this.#clock.monotonicMs();
@@ -137,8 +163,10 @@ export class IngestServer {
     this.#lastReleaseMs = startedMs;
     this.#http.stopAccepting();
     this.#intake.closeConnections();
+    this.#sockets.leave();
     while (!this.#isDrained() && this.#clock.monotonicMs() - startedMs < deadlineMs) {
       await sleep(this.#clock, DRAIN_CHECK_MS);
+      this.#sockets.leaveFurther();
     }
     const abandoned = this.#intake.abandon();
     this.close();
@@ -148,65 +176,108 @@ export class IngestServer {
   /** Breaks off every connection at once. Idempotent. */
   close(): void {
     this.#intake.stop();
+    this.#sockets.close();
     this.#http.close();
   }
 
+  #noteRelease(): void {
+    if (this.#isDraining) this.#lastReleaseMs = this.#clock.monotonicMs();
+  }
+
   #isDrained(): boolean {
-    if (this.#intake.requests > 0) return false;
+    if (this.#intake.requests > 0 || this.#sockets.open > 0) return false;
     if (this.#http.connections === 0) return true;
     return this.#clock.monotonicMs() - this.#lastReleaseMs >= DRAIN_QUIET_MS;
   }
 
   #addRoutes(): void {
-    for (const [routes, isDeprecated] of [
-      [INGEST_ROUTES, false],
-      [DEPRECATED_INGEST_ROUTES, true],
-    ] as const) {
-      for (const route of routes) {
-        this.#http.route('post', route, (response, request) => this.#ingest(response, request, isDeprecated));
-        this.#http.route('any', route, (response, request) => {
-          this.#refuseAtOnce(response, request, REFUSAL.method, isDeprecated);
-        });
-      }
+    this.#sockets.attach(this.#http);
+    for (const route of INGEST_ROUTES) {
+      this.#http.route('post', route.path, (response, request) => this.#ingest(response, request, route));
+      this.#http.route('any', route.path, (response, request) => {
+        this.#refuseAtOnce(response, request, REFUSAL.method, route);
+      });
+    }
+    for (const route of HEC_HEALTH_ROUTES) {
+      this.#http.route('get', route, (response, request) => this.#answerHealth(response, request));
     }
     this.#http.route('any', '/*', (response, request) => {
-      this.#refuseAtOnce(response, request, REFUSAL.route, false);
+      this.#refuseAtOnce(response, request, REFUSAL.route);
     });
   }
 
-  #ingest(response: HttpResponse, request: HttpRequest, isDeprecatedRoute: boolean): void {
+  #ingest(response: HttpResponse, request: HttpRequest, route: IngestRoute): void {
     const head = this.#head;
     head.read(request);
     const correlationId = correlationIdOf(head.correlationId);
+    const dialect = dialectCodeOf(route.family, head.contentType);
+    const isDeprecatedRoute = route.isDeprecated === true;
+    const answering = { replies: repliesOf(dialect), isDeprecatedRoute };
     if (head.isLengthFaulty) {
-      this.#refuse(response, REFUSAL.length, correlationId, isDeprecatedRoute, true);
+      this.#refuse(response, REFUSAL.length, correlationId, answering, true);
       return;
     }
-    const sender = this.#authenticate(head);
+    const sender = this.#authenticate(head, route.family);
     if ('refusal' in sender) {
-      const closes = this.#mustClose(head);
-      if (sender.failure === undefined) {
-        this.#refuse(response, sender.refusal, correlationId, isDeprecatedRoute, closes);
-      } else {
-        this.#counters.add(authFailureCounter(sender.failure), 1);
-        this.#refuseStranger(response, sender.refusal, correlationId, isDeprecatedRoute, closes);
-      }
+      this.#refuseSender(response, sender, correlationId, answering, this.#mustClose(head));
       return;
     }
     const { keyName } = sender;
+    const hint = hintOf(route.family, head, route.family === 'hec_raw' ? request.getQuery() : undefined);
     const refusal =
       head.isIdempotencyKeyFaulty && head.isStrict
         ? REFUSAL.idempotencyKey
-        : this.#intake.take(response, head, { keyName, correlationId, isDeprecatedRoute });
+        : this.#intake.take(response, head, { keyName, correlationId, isDeprecatedRoute, dialect, hint });
     if (refusal !== undefined) {
-      this.#refuse(response, refusal, correlationId, isDeprecatedRoute, this.#mustClose(head));
+      this.#refuse(response, refusal, correlationId, answering, this.#mustClose(head));
     }
   }
 
-  #authenticate(head: RequestHead): Outcome {
-    const presented = presentedKey(head.apiKey, head.authorization);
+  /** Undefined when it has been refused, or will be. */
+  #admitSocket(response: HttpResponse, request: HttpRequest): SocketSender | undefined {
+    const head = this.#head;
+    head.read(request);
+    const correlationId = correlationIdOf(head.correlationId);
+    const outcome = this.#authenticate(head, 'native');
+    if ('refusal' in outcome) this.#refuseSender(response, outcome, correlationId, NATIVE, false);
+    else if (this.#isDraining) this.#refuse(response, REFUSAL.draining, correlationId, NATIVE, true);
+    else {
+      const presented = presentedKey(head.apiKey, head.authorization);
+      return { keyName: outcome.keyName, presented, sender: senderCodeOf(head.userAgent), correlationId };
+    }
+    return undefined;
+  }
+
+  #refuseSender(
+    response: HttpResponse,
+    { refusal, failure }: Extract<Outcome, { refusal: Refusal }>,
+    correlationId: string,
+    answering: Answering,
+    closes: boolean,
+  ): void {
+    if (failure === undefined) {
+      this.#refuse(response, refusal, correlationId, answering, closes);
+      return;
+    }
+    this.#counters.add(authFailureCounter(failure), 1);
+    this.#refuseStranger(response, refusal, correlationId, answering, closes);
+  }
+
+  #answerHealth(response: HttpResponse, request: HttpRequest): void {
+    const head = this.#head;
+    head.read(request);
+    const state = this.#isDraining ? 'draining' : this.#intake.isFull ? 'full' : 'healthy';
+    writeHecHealth(response, state, {
+      correlationId: correlationIdOf(head.correlationId),
+      closeConnection: this.#mustClose(head) || head.isLengthFaulty || this.#isDraining,
+    });
+  }
+
+  #authenticate(head: RequestHead, family: IngestRoute['family']): Outcome {
+    const schemes = KEY_SCHEMES[family];
+    const presented = presentedKey(head.apiKey, head.authorization, schemes);
     if (presented === '') return { refusal: REFUSAL.keyMissing, failure: 'missing' };
-    if (head.isKeyAmbiguous || areKeysDifferent(head.apiKey, head.authorization))
+    if (head.isKeyAmbiguous || areKeysDifferent(head.apiKey, head.authorization, schemes))
       return { refusal: REFUSAL.keyAmbiguous, failure: 'unknown' };
     const verdict = this.#keys.verify(presented);
     switch (verdict.state) {
@@ -228,12 +299,12 @@ export class IngestServer {
     response: HttpResponse,
     refusal: Refusal,
     correlationId: string,
-    isDeprecatedRoute: boolean,
+    answering: Answering,
     closes: boolean,
   ): void {
     const pace = this.#brake.fail(response.getRemoteAddress());
     if (pace === 'now') {
-      this.#refuse(response, refusal, correlationId, isDeprecatedRoute, closes);
+      this.#refuse(response, refusal, correlationId, answering, closes);
       return;
     }
     this.#counters.add(INGEST_COUNTER.slowedAuthFailures, 1);
@@ -249,7 +320,7 @@ export class IngestServer {
     this.#brake.wait(() => {
       if (isGone) return;
       try {
-        response.cork(() => this.#refuse(response, refusal, correlationId, isDeprecatedRoute, closes));
+        response.cork(() => this.#refuse(response, refusal, correlationId, answering, closes));
       } catch (fault) {
         this.#http.fault(response, fault);
       }
@@ -260,26 +331,24 @@ export class IngestServer {
     response: HttpResponse,
     refusal: Refusal,
     correlationId: string,
-    isDeprecatedRoute: boolean,
+    answering: Answering,
     closes: boolean,
   ): void {
     this.#counters.add(requestCounter(refusal.reason), 1);
     const closeConnection = closes || this.#isDraining;
-    writeRefusal(response, refusal, { correlationId, isDeprecatedRoute, closeConnection });
+    const { replies, isDeprecatedRoute } = answering;
+    replies.refused(response, refusal, { correlationId, isDeprecatedRoute, closeConnection });
   }
 
-  #refuseAtOnce(
-    response: HttpResponse,
-    request: HttpRequest,
-    refusal: Refusal,
-    isDeprecatedRoute: boolean,
-  ): void {
+  #refuseAtOnce(response: HttpResponse, request: HttpRequest, refusal: Refusal, route?: IngestRoute): void {
     const head = this.#head;
     head.read(request);
     this.#counters.add(requestCounter(refusal.reason), 1);
-    writeRefusal(response, refusal, {
+    const replies =
+      route === undefined ? NATIVE_REPLIES : repliesOf(dialectCodeOf(route.family, head.contentType));
+    replies.refused(response, refusal, {
       correlationId: correlationIdOf(head.correlationId),
-      isDeprecatedRoute,
+      isDeprecatedRoute: route?.isDeprecated === true,
       closeConnection: this.#mustClose(head) || head.isLengthFaulty || this.#isDraining,
       omitBody: request.getMethod() === 'head',
     });

@@ -4,6 +4,7 @@
  * Runs after authentication. It never looks into a body. The invariant: every request taken here is answered once, or
  * its client is gone; and the bytes it holds are charged to one budget until the threads are done with them.
  */
+import { DIALECTS } from '../../actors/ingest/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import type { HttpServer } from '../http/server.ts';
@@ -14,18 +15,22 @@ import type { IngestPort, IngestVerdict } from './ingest-port.ts';
 import type { IngestLimits } from './limits.ts';
 import { INGEST_COUNTER, observeDuration, requestCounter } from './metrics.ts';
 import type { Counters } from './metrics.ts';
-import { errorsShown, outcomeOf, queuedBody, REFUSAL } from './replies.ts';
+import { outcomeOf, REFUSAL } from './replies.ts';
 import type { Refusal } from './replies.ts';
 import type { RequestHead } from './request-head.ts';
 import { RequestSlots } from './request-slots.ts';
 import type { RequestSlot } from './request-slots.ts';
+import type { RunMessage } from './run-message.ts';
+import type { ReplyContext } from './dialect-replies.ts';
 import { isRelay, senderCodeOf } from './sender.ts';
-import { writeQueued, writeRefusal } from './write-reply.ts';
-import type { ReplyContext } from './write-reply.ts';
+import { repliesOf } from './write-reply.ts';
 
 const SWEEP_INTERVAL_MS = 1_000;
 const PARTIAL_BYTES_FIRST = 65_536;
 const EMPTY = new Uint8Array(0);
+const IDENTITY = contentEncodingCodeOf('identity');
+/** Of a row whose body is sniffed, and of which nothing is known beside it. */
+const NATIVE = { dialect: DIALECTS.indexOf('native'), hint: '' };
 
 export interface IntakeOptions {
   port: IngestPort;
@@ -38,6 +43,17 @@ export interface IntakeOptions {
   onPortFault: (fault: unknown) => void;
   /** Called after a request left the table; for whoever waits for it to become empty. */
   onReleased: () => void;
+}
+
+/** What is known of a request beside its head. */
+export interface TakenFrom {
+  keyName: string;
+  correlationId: string;
+  isDeprecatedRoute: boolean;
+  /** Position in DIALECTS. */
+  dialect: number;
+  /** See HINT_FIELDS. */
+  hint: string;
 }
 
 export class Intake {
@@ -87,6 +103,11 @@ export class Intake {
     return this.#bytes;
   }
 
+  /** Whether a request that came now would be refused for want of room. */
+  get isFull(): boolean {
+    return this.#slots.inUse >= this.#limits.requestsMax || this.#bytes >= this.#limits.inFlightBytesMax;
+  }
+
   start(): void {
     this.#cancelSweep ??= this.#clock.after(SWEEP_INTERVAL_MS, () => this.#sweep(), { ref: false });
   }
@@ -104,11 +125,7 @@ export class Intake {
   /**
    * Takes a request, or says why not. When it is taken, this owns the response; else nothing was done with it.
    */
-  take(
-    response: HttpResponse,
-    head: RequestHead,
-    from: { keyName: string; correlationId: string; isDeprecatedRoute: boolean },
-  ): Refusal | undefined {
+  take(response: HttpResponse, head: RequestHead, from: TakenFrom): Refusal | undefined {
     const declared = head.contentLength;
     if (declared > this.#limits.bodyBytesMax) return REFUSAL.bodyTooLarge;
     if (declared > 0 && this.#bytes + declared > this.#limits.inFlightBytesMax) return REFUSAL.budget;
@@ -126,8 +143,36 @@ export class Intake {
     row.sender = senderCodeOf(head.userAgent);
     row.correlationId = from.correlationId;
     row.idempotencyKey = head.idempotencyKey;
+    row.dialect = from.dialect;
+    row.hint = from.hint;
     response.onAborted(slot.onAborted);
     response.onData(slot.onData);
+    return undefined;
+  }
+
+  /**
+   * Takes messages of one socket, which all together fit into a batch: one thread stores them in their order. Or says why
+   * not: then nothing was done with them.
+   */
+  takeRun(
+    run: readonly RunMessage[],
+    from: { keyName: string; sender: number; correlationId: string },
+  ): Refusal | undefined {
+    const bytes = run.reduce((sum, { body }) => sum + body.byteLength, 0);
+    if (this.#bytes + bytes > this.#limits.inFlightBytesMax) return REFUSAL.budget;
+    if (this.#slots.room < run.length) return REFUSAL.requests;
+    const nowMs = this.#nowMs();
+    if (!this.#writer.hasRoomFor(run.length, bytes)) this.#flush();
+    for (const { body, idempotencyKey, tell } of run) {
+      const slot = this.#slots.take();
+      if (slot === undefined) return REFUSAL.requests;
+      slot.tell = tell;
+      slot.sinceMs = nowMs;
+      slot.receivedBytes = body.byteLength;
+      this.#charge(slot, body.byteLength);
+      Object.assign(slot.head, { ...from, ...NATIVE, encoding: IDENTITY, flags: 0, idempotencyKey });
+      this.#complete(slot, body);
+    }
     return undefined;
   }
 
@@ -135,7 +180,7 @@ export class Intake {
   abandon(): number {
     let abandoned = 0;
     for (const slot of this.#slots.used()) {
-      if (slot.response !== undefined) {
+      if (slot.response !== undefined || slot.tell !== undefined) {
         abandoned += 1;
         this.#refuse(slot, REFUSAL.draining, true);
       }
@@ -245,10 +290,10 @@ export class Intake {
       const slot = this.#slots.waiting(verdict.request);
       if (verdict.status === 'stored') {
         this.#counters.add(INGEST_COUNTER.accepted, verdict.accepted);
-        if (slot?.response === undefined)
-          this.#counters.add(INGEST_COUNTER.unclaimedEvents, verdict.accepted);
-        else observeDuration(this.#counters, nowMs - slot.sinceMs);
-      }
+        const isClaimed = slot?.tell === undefined ? slot?.response !== undefined : slot.tell(verdict);
+        if (!isClaimed) this.#counters.add(INGEST_COUNTER.unclaimedEvents, verdict.accepted);
+        else if (slot?.response !== undefined) observeDuration(this.#counters, nowMs - slot.sinceMs);
+      } else slot?.tell?.(verdict);
       this.#counters.add(INGEST_COUNTER.rejected, verdict.rejected);
       if (slot === undefined) continue;
       if (slot.response !== undefined) {
@@ -271,28 +316,31 @@ export class Intake {
     const { head, response } = slot;
     if (response === undefined) return;
     const isStrict = (head.flags & FLAG_STRICT) !== 0;
-    const outcome = outcomeOf(verdict, { isStrict, isRelay: isRelay(head.sender) });
+    const replies = repliesOf(head.dialect);
+    const outcome = outcomeOf(verdict, {
+      isToldOfUnreadable: isStrict || replies.isToldOfUnreadable,
+      isRelay: isRelay(head.sender),
+    });
     const context = this.#contextOf(slot, false);
     if (typeof outcome === 'string') {
       this.#counters.add(requestCounter(outcome), 1);
-      writeQueued(response, queuedBody(verdict, head.correlationId), context);
+      replies.stored(response, verdict, context);
       return;
     }
     this.#counters.add(requestCounter(outcome.reason), 1);
-    const { accepted, rejected } = verdict;
     const isAboutRecords = outcome.reason === 'strict' || outcome.reason === 'unreadable';
-    writeRefusal(response, outcome, {
-      ...context,
-      ...(isAboutRecords ? { members: { accepted, rejected, errors: errorsShown(verdict) } } : {}),
-    });
+    replies.refused(response, outcome, isAboutRecords ? { ...context, verdict } : context);
   }
 
   #refuse(slot: RequestSlot, refusal: Refusal, closeConnection = false): void {
     const { response } = slot;
+    slot.tell?.(refusal);
     if (response === undefined) return;
     this.#counters.add(requestCounter(refusal.reason), 1);
     try {
-      response.cork(() => writeRefusal(response, refusal, this.#contextOf(slot, closeConnection)));
+      response.cork(() =>
+        repliesOf(slot.head.dialect).refused(response, refusal, this.#contextOf(slot, closeConnection)),
+      );
     } catch (fault) {
       this.#options.fault(response, fault);
     }

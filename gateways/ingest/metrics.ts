@@ -39,6 +39,23 @@ export type RequestReason = (typeof REQUEST_OUTCOMES)[number][1];
 export const AUTH_FAILURES = ['missing', 'unknown', 'expired'] as const;
 export type AuthFailure = (typeof AUTH_FAILURES)[number];
 
+/** How a socket ended. `client`: it said so; `lost`: without a word, or a frame that no WebSocket may hold. */
+export const SOCKET_ENDINGS = [
+  'client',
+  'lost',
+  'restart',
+  'later',
+  'grace',
+  'key',
+  'credit',
+  'sequence',
+  'too_large',
+  'silent',
+  'slow',
+  'error',
+] as const;
+export type SocketEnding = (typeof SOCKET_ENDINGS)[number];
+
 /** Upper bounds in seconds, receipt of the head to the reply. */
 export const DURATION_BOUNDS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] as const;
 
@@ -65,6 +82,12 @@ const authFailures = new Map<AuthFailure, number>(
   AUTH_FAILURES.map((reason) => [
     reason,
     define('mutt_ingest_auth_failures_total', 'counter', 'Requests without a valid key.', { reason }),
+  ]),
+);
+const socketEndings = new Map<SocketEnding, number>(
+  SOCKET_ENDINGS.map((reason) => [
+    reason,
+    define('mutt_ingest_closed_sockets_total', 'counter', 'WebSockets that ended.', { reason }),
   ]),
 );
 const durationBuckets = [...DURATION_BOUNDS_S.map(String), '+Inf'].map((le) =>
@@ -112,6 +135,19 @@ export const INGEST_COUNTER = {
     'Body bytes taken or announced, not yet answered.',
   ),
   connections: define('mutt_ingest_connections', 'gauge', 'Open connections.'),
+  sockets: define('mutt_ingest_sockets', 'gauge', 'Open WebSockets.'),
+  socketQueuedBytes: define(
+    'mutt_ingest_socket_queued_bytes',
+    'gauge',
+    'Bytes of messages that wait for those before them.',
+  ),
+  socketMessages: define('mutt_ingest_socket_messages_total', 'counter', 'Messages taken over WebSockets.'),
+  socketAcks: define('mutt_ingest_socket_acks_total', 'counter', 'Acks sent over WebSockets.'),
+  socketNacks: define(
+    'mutt_ingest_socket_nacks_total',
+    'counter',
+    'Messages that were refused for now and have to be sent again.',
+  ),
 } as const;
 
 export const INGEST_LAYOUT: CounterLayout = layout;
@@ -122,6 +158,9 @@ export function requestCounter(reason: RequestReason): number {
 }
 export function authFailureCounter(reason: AuthFailure): number {
   return authFailures.get(reason) ?? 0;
+}
+export function socketEndingCounter(reason: SocketEnding): number {
+  return socketEndings.get(reason) ?? 0;
 }
 
 /** Notes one duration of a stored request in the histogram. */

@@ -77,7 +77,7 @@ export const REFUSAL = {
   route: {
     status: '404 Not Found',
     code: 'E_ROUTE_UNKNOWN',
-    detail: 'This port takes POST /api/v2/ingest only.',
+    detail: 'This port takes POST /api/v2/ingest, /v1/logs, /services/collector and /loki/api/v1/push.',
     reason: 'route',
   },
   method: {
@@ -157,13 +157,13 @@ export const REFUSAL = {
 /** What a verdict means for this client: the reason of a 200, or a refusal. */
 export function outcomeOf(
   verdict: IngestVerdict,
-  client: { isStrict: boolean; isRelay: boolean },
+  client: { isToldOfUnreadable: boolean; isRelay: boolean },
 ): 'stored' | 'partial' | 'parked' | Refusal {
   switch (verdict.status) {
     case 'stored':
       return verdict.rejected === 0 ? 'stored' : 'partial';
     case 'unreadable':
-      return client.isStrict || !client.isRelay ? REFUSAL.unreadable : 'parked';
+      return client.isToldOfUnreadable || !client.isRelay ? REFUSAL.unreadable : 'parked';
     case 'refused':
       return REFUSAL.strict;
     case 'too_large':

@@ -16,10 +16,16 @@ export class RequestHead {
   apiKey = '';
   authorization = '';
   contentEncoding = '';
+  contentType = '';
   correlationId = '';
   idempotencyKey = '';
   userAgent = '';
   prefer = '';
+  /** What syslog-ng says of a message that it sends alone. */
+  syslogHost = '';
+  syslogProgram = '';
+  syslogFacility = '';
+  syslogLevel = '';
   isChunked = false;
   /** As declared; -1 when it was not, or was no number. */
   contentLength = -1;
@@ -36,10 +42,15 @@ export class RequestHead {
     this.apiKey = '';
     this.authorization = '';
     this.contentEncoding = '';
+    this.contentType = '';
     this.correlationId = '';
     this.idempotencyKey = '';
     this.userAgent = '';
     this.prefer = '';
+    this.syslogHost = '';
+    this.syslogProgram = '';
+    this.syslogFacility = '';
+    this.syslogLevel = '';
     this.isChunked = false;
     this.contentLength = -1;
     this.isLengthFaulty = false;
@@ -67,14 +78,18 @@ export class RequestHead {
       case 10:
         if (name === 'user-agent') this.userAgent = value;
         break;
+      case 12:
+        if (name === 'content-type') this.contentType = value;
+        break;
       case 13:
         if (name === 'authorization') {
           if (this.authorization !== '' && this.authorization !== value) this.isKeyAmbiguous = true;
           this.authorization = value;
-        }
+        } else if (name === 'x-syslog-host') this.syslogHost = value;
         break;
       case 14:
         if (name === 'content-length') this.#seeLength(value);
+        else if (name === 'x-syslog-level') this.syslogLevel = value;
         break;
       case 15:
         if (name === 'idempotency-key') this.#seeIdempotencyKey(value);
@@ -84,9 +99,11 @@ export class RequestHead {
           // Two headers mean two encodings, one after the other: none that we undo.
           this.contentEncoding = this.contentEncoding === '' ? value : `${this.contentEncoding},${value}`;
         } else if (name === 'x-correlation-id') this.correlationId = value;
+        else if (name === 'x-syslog-program') this.syslogProgram = value;
         break;
       case 17:
         if (name === 'transfer-encoding') this.isChunked = true;
+        else if (name === 'x-syslog-facility') this.syslogFacility = value;
         break;
     }
   }

@@ -8,6 +8,7 @@
  */
 import type { HttpResponse } from '../http/exchange.ts';
 import type { BatchLease, RowHead } from './batch-writer.ts';
+import type { RunMessage } from './run-message.ts';
 
 /** Slots are numbered with 16 bits; the other 16 of a request number are the generation. */
 export const REQUESTS_MAX_CEILING = 65_536;
@@ -22,6 +23,8 @@ export class RequestSlot {
   state: SlotState = 'free';
   /** Undefined when the client went away. */
   response: HttpResponse | undefined;
+  /** Who is told, when this is a message of a socket and no request. */
+  tell: RunMessage['tell'] | undefined;
   /** When the head was read, and when the body was whole; monotonic, ms. */
   sinceMs = 0;
   completedMs = 0;
@@ -40,11 +43,13 @@ export class RequestSlot {
   readonly head: RowHead = {
     request: 0,
     encoding: 0,
+    dialect: 0,
     flags: 0,
     keyName: '',
     sender: 0,
     correlationId: '',
     idempotencyKey: '',
+    hint: '',
   };
   readonly onData: (chunk: ArrayBuffer, isLast: boolean) => void;
   readonly onAborted: () => void;
@@ -76,6 +81,10 @@ export class RequestSlots {
   get inUse(): number {
     return this.#slots.length - this.#free.length;
   }
+  /** How many more can be taken. */
+  get room(): number {
+    return this.#max - this.inUse;
+  }
 
   /** A slot in state `reading` with a number of its own, or undefined when all are in use. */
   take(): RequestSlot | undefined {
@@ -96,6 +105,7 @@ export class RequestSlots {
     slot.state = 'free';
     slot.generation = (slot.generation + 1) & INDEX_MASK;
     slot.response = undefined;
+    slot.tell = undefined;
     slot.partial = undefined;
     slot.lease = undefined;
     slot.isTooSlow = false;

@@ -19,6 +19,10 @@ export const SENDERS = [
   'opentelemetry',
   'logstash',
   'nxlog',
+  'promtail',
+  'alloy',
+  'alertmanager',
+  'splunk',
 ] as const;
 export type Sender = (typeof SENDERS)[number];
 
@@ -35,6 +39,12 @@ const BEGINNINGS: readonly (readonly [beginning: string, sender: Sender])[] = [
   ['otel', 'opentelemetry'],
   ['logstash', 'logstash'],
   ['nxlog', 'nxlog'],
+  ['promtail', 'promtail'],
+  ['alloy', 'alloy'],
+  ['grafanaagent', 'alloy'],
+  ['grafana-agent', 'alloy'],
+  ['alertmanager', 'alertmanager'],
+  ['splunk', 'splunk'],
 ];
 
 const UNKNOWN_CODE = SENDERS.indexOf('unknown');

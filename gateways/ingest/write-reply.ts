@@ -1,50 +1,69 @@
 /**
- * Puts the ingest port's replies on the wire. What to say is decided elsewhere.
+ * Puts the replies of the native routes on the wire, and says which dialect's replies a request gets. What to say is
+ * decided elsewhere.
  *
- * Both functions must run in the handler's own turn or inside `cork`, so that one reply is one write.
+ * All functions must run in the handler's own turn or inside `cork`, so that one reply is one write.
  */
+import { DIALECTS } from '../../actors/ingest/messages.ts';
+import type { Dialect } from '../../actors/ingest/messages.ts';
 import { deprecationHeaders } from '../http/deprecation.ts';
-import type { HttpResponse } from '../http/exchange.ts';
 import { writeProblem } from '../http/problem.ts';
 import { JSON_HEADERS_SMALL } from '../http/security-headers.ts';
-import type { Refusal } from './replies.ts';
+import type { DialectReplies } from './dialect-replies.ts';
+import { headersOf } from './dialect-replies.ts';
+import { HEC_REPLIES } from './hec-replies.ts';
+import { LOKI_REPLIES } from './loki-replies.ts';
+import { OTLP_JSON_REPLIES, OTLP_PROTOBUF_REPLIES } from './otlp-replies.ts';
+import { errorsShown, queuedBody } from './replies.ts';
 
 const DEPRECATION_HEADERS = deprecationHeaders('/api/v2/ingest');
 
-export interface ReplyContext {
-  correlationId: string;
-  isDeprecatedRoute: boolean;
-  closeConnection: boolean;
-}
+export const NATIVE_REPLIES: DialectReplies = {
+  isToldOfUnreadable: false,
 
-export interface RefusalContext extends ReplyContext {
-  /** The request was HEAD. */
-  omitBody?: boolean;
-  members?: Readonly<Record<string, unknown>>;
-}
+  stored(response, verdict, context) {
+    response.writeHeader('Content-Type', JSON_HEADERS_SMALL);
+    response.writeHeader('X-Correlation-ID', context.correlationId);
+    if (context.isDeprecatedRoute) {
+      for (const [name, value] of DEPRECATION_HEADERS) response.writeHeader(name, value);
+    }
+    response.end(queuedBody(verdict, context.correlationId), context.closeConnection);
+  },
 
-/** A 200. */
-export function writeQueued(response: HttpResponse, body: string, context: ReplyContext): void {
-  response.writeHeader('Content-Type', JSON_HEADERS_SMALL);
-  response.writeHeader('X-Correlation-ID', context.correlationId);
-  if (context.isDeprecatedRoute) {
-    for (const [name, value] of DEPRECATION_HEADERS) response.writeHeader(name, value);
-  }
-  response.end(body, context.closeConnection);
-}
+  refused(response, refusal, context) {
+    const headers = headersOf(refusal);
+    if (context.isDeprecatedRoute) headers.push(...DEPRECATION_HEADERS);
+    const { verdict } = context;
+    writeProblem(response, refusal, {
+      correlationId: context.correlationId,
+      headers,
+      closeConnection: context.closeConnection,
+      omitBody: context.omitBody ?? false,
+      ...(verdict === undefined
+        ? {}
+        : {
+            members: {
+              accepted: verdict.accepted,
+              rejected: verdict.rejected,
+              errors: errorsShown(verdict),
+            },
+          }),
+    });
+  },
+};
 
-/** Anything else: a problem document with the headers its status asks for. */
-export function writeRefusal(response: HttpResponse, refusal: Refusal, context: RefusalContext): void {
-  const headers: (readonly [string, string])[] = [];
-  if (refusal.retryAfterS !== undefined) headers.push(['Retry-After', String(refusal.retryAfterS)]);
-  if (refusal.reason === 'auth') headers.push(['WWW-Authenticate', 'Bearer realm="ingest"']);
-  if (refusal.reason === 'method') headers.push(['Allow', 'POST']);
-  if (context.isDeprecatedRoute) headers.push(...DEPRECATION_HEADERS);
-  writeProblem(response, refusal, {
-    correlationId: context.correlationId,
-    headers,
-    closeConnection: context.closeConnection,
-    omitBody: context.omitBody ?? false,
-    ...(context.members === undefined ? {} : { members: context.members }),
-  });
+const REPLIES: Readonly<Record<Dialect, DialectReplies>> = {
+  native: NATIVE_REPLIES,
+  otlp_protobuf: OTLP_PROTOBUF_REPLIES,
+  otlp_json: OTLP_JSON_REPLIES,
+  hec_event: HEC_REPLIES,
+  hec_raw: HEC_REPLIES,
+  loki_protobuf: LOKI_REPLIES,
+  loki_json: LOKI_REPLIES,
+};
+const BY_CODE = DIALECTS.map((dialect) => REPLIES[dialect]);
+
+/** The replies that the senders of a dialect understand, by its code. */
+export function repliesOf(dialectCode: number): DialectReplies {
+  return BY_CODE[dialectCode] ?? NATIVE_REPLIES;
 }

@@ -7,14 +7,25 @@ import { ARENA_ROWS } from '../../../gateways/ingest/shared-arenas.ts';
 
 function headOf(request: number, keyName = 'a'): RowHead {
   const correlationId = `c${request}`;
-  return { request, encoding: 1, flags: 0, keyName, sender: 3, correlationId, idempotencyKey: '' };
+  return {
+    request,
+    encoding: 1,
+    dialect: 0,
+    flags: 0,
+    keyName,
+    sender: 3,
+    correlationId,
+    idempotencyKey: '',
+    hint: '',
+  };
 }
 
 describe('BatchWriter', () => {
   it('gives every row back as it was put in', () => {
     const writer = new BatchWriter();
     writer.addCopy(headOf(7), Buffer.from('seven'));
-    writer.addCopy({ ...headOf(8, 'b'), flags: 1, idempotencyKey: 'once' }, Buffer.from(''));
+    const head = { ...headOf(8, 'b'), flags: 1, idempotencyKey: 'once', dialect: 4, hint: 'r\xe9seau' };
+    writer.addCopy(head, Buffer.from(''));
     const large = writer.takeLarge(LARGE_BODY_BYTES + 1);
     new Uint8Array(large).fill(65);
     writer.addLarge(headOf(9), large, LARGE_BODY_BYTES + 1);
@@ -32,9 +43,12 @@ describe('BatchWriter', () => {
     expect(rows[1]).to.include({
       isStrict: true,
       idempotencyKey: 'once',
+      dialect: 'hec_raw',
+      hint: 'r\xe9seau',
       encoding: 'gzip',
       sender: 'syslog-ng',
     });
+    expect(rows[2]).to.include({ dialect: 'native', hint: '' });
     expect(rows[1]?.body).to.have.length(0);
     expect(rows[2]?.body).to.have.length(LARGE_BODY_BYTES + 1);
     expect(rows[2]?.body.every((byte) => byte === 65)).to.equal(true);

@@ -19,6 +19,10 @@ const RELAYS: Record<string, string> = {
   vector: 'Vector/0.40.0 (x86_64)',
   opentelemetry: 'OpenTelemetry Collector Contrib/0.100',
   logstash: 'Logstash/8.15',
+  promtail: 'promtail/2.9.4',
+  alloy: 'Alloy/v1.2.0 (linux; binary)',
+  alertmanager: 'Alertmanager/0.27.0',
+  splunk: 'Splunk/9.2',
 };
 /** Statuses that make some relay drop data or stop (wire formats, section 6.7, and the contract). */
 const NEVER_SENT = [408, 410, 415, 416, 422, 424, 425, 428, 429, 451, 501, 504, 508];
@@ -114,7 +118,12 @@ describe('IngestServer', () => {
         expect(ingest.store.stored.at(-1)?.isStrict, prefer).to.equal(false);
       }
       await ingest.post(EVENT, { 'User-Agent': '' });
-      expect(ingest.store.stored.at(-1)?.sender).to.equal('omhttp');
+      expect(ingest.store.stored.at(-1)).to.include({ sender: 'omhttp', dialect: 'native', hint: '' });
+      const beside = { 'X-Syslog-Host': 'r1', 'X-Syslog-Facility': 'auth', 'X-Syslog-Level': 'err' };
+      await ingest.post(EVENT, beside);
+      expect(ingest.store.stored.at(-1)?.hint).to.equal('r1\n\nauth\nerr');
+      await ingest.post(EVENT, { ...beside, 'X-Syslog-Program': 'x'.repeat(600) });
+      expect(ingest.store.stored.at(-1)?.hint).to.equal('');
     });
 
     it('takes a body of any size up to the limit, whole', async () => {

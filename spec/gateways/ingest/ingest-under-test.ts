@@ -18,6 +18,8 @@ import type { RawReply } from '../http/raw-http.ts';
 export interface StoredRow {
   body: Buffer;
   encoding: string;
+  dialect: string;
+  hint: string;
   isStrict: boolean;
   keyName: string;
   sender: string;
