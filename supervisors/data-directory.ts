@@ -41,7 +41,7 @@ const FORMAT_VERSION = 1;
 const FORMAT_LINE = /^mutt-data (\d+)$/;
 const DISK_FREE_BYTES_MIN = 128 * 1024 ** 2;
 /** What only a node writes: a directory that holds one of these is no fresh one. */
-const DATA_NAMES = ['redis', 'postgres', 'keys'];
+const DATA_NAMES = ['redis', 'postgres', join('keys', 'node')];
 const SYSTEM_DIRECTORY = '/var/lib/mutt';
 const CLONE_HASH_CHARS = 12;
 const PERMISSION_BITS = 0o777;

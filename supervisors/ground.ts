@@ -23,6 +23,7 @@ import { PartitionLeases } from './partition-leases.ts';
 import { prepareDatabase, withPatience } from './prepare-database.ts';
 import type { PrepareOptions } from './prepare-database.ts';
 import { SnapshotKeeper } from './snapshot-keeper.ts';
+import { keepStoreName } from './store-name.ts';
 import type { StaticConfig } from './static-config.ts';
 import { openStore } from './threads/store.ts';
 import { unlessAborted } from './unless-aborted.ts';
@@ -44,6 +45,7 @@ export type LeasedRole = (typeof LEASED_ROLES)[number];
 
 export interface Ground {
   store: DurableStore;
+  storeName: string;
   snapshots: SnapshotKeeper;
   settings: PostgresSettingsStore;
   witness: PostgresWitnessStore;
@@ -61,7 +63,12 @@ export interface Ground {
 
 /** In the data directory. */
 export const SNAPSHOT_FILE = 'snapshot.json';
+const STORE_NAME_FILE = 'store-name';
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Of its own: to read, and to settle notices. */
+const SNAPSHOT_CONNECTIONS_MAX = 2;
+/** While PostgreSQL is silent there are so many attempts at once as begin in this time. */
+const SNAPSHOT_CONNECT_TIMEOUT_MS = 3_000;
 const MONTHS_EVERY_MS = 6 * 3_600_000;
 const PING_EVERY_MS = 500;
 const PING_STALE_MS = 2_000;
@@ -83,18 +90,28 @@ async function open(options: GroundOptions): Promise<Ground> {
     connectionsMax: 4,
     applicationName: 'mutt-supervisor',
   });
+  const snapshotDatabase = openConnection({
+    url: options.databaseUrl,
+    connectionsMax: SNAPSHOT_CONNECTIONS_MAX,
+    connectTimeoutMs: SNAPSHOT_CONNECT_TIMEOUT_MS,
+    applicationName: 'mutt-snapshot',
+  });
   const channel = new SnapshotChannel({
     url: options.redisUrl,
     keyPrefix: config.keyPrefix,
     pepper: Buffer.from(options.pepper, 'hex'),
   });
   const snapshots = new SnapshotKeeper(
-    new PostgresSnapshotSource(database),
+    new PostgresSnapshotSource(snapshotDatabase),
     join(options.dataDir, SNAPSHOT_FILE),
     log,
-    { channel, outbox: new PostgresOutboxStore(database) },
+    { channel, outbox: new PostgresOutboxStore(snapshotDatabase) },
   );
-  const closers: (() => Promise<void>)[] = [() => database.close(), async () => channel.close()];
+  const closers: (() => Promise<void>)[] = [
+    () => database.close(),
+    () => snapshotDatabase.close(),
+    async () => channel.close(),
+  ];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
@@ -109,10 +126,10 @@ async function open(options: GroundOptions): Promise<Ground> {
   try {
     const closed = new AbortController();
     closers.push(async () => closed.abort());
-    await prepareDatabase(options, closed.signal, () => void snapshots.refresh());
+    await prepareDatabase(options, closed.signal, () => snapshots.hear());
     const monthsTimer = setInterval(() => void keepMonths(options), MONTHS_EVERY_MS);
     closers.push(async () => clearInterval(monthsTimer));
-    const { bounds, safety, stopWatching, isThere } = await checkStore(options);
+    const { storeName, bounds, safety, stopWatching, isThere } = await checkStore(options);
     closers.push(async () => stopWatching());
     const opened = await openStore(
       { redisUrl: options.redisUrl, keyPrefix: config.keyPrefix },
@@ -134,12 +151,13 @@ async function open(options: GroundOptions): Promise<Ground> {
       closers.push(() => leases[role].stop());
       await leases[role].start();
     }
-    const witness = new PostgresWitnessStore(database);
+    const witness = new PostgresWitnessStore(database, storeName);
     const witnessed = (await witness.list().catch(() => [])).map(
       ({ partition, sequence }): [number, number] => [partition, sequence],
     );
     return {
       store: opened.store,
+      storeName,
       snapshots,
       settings: new PostgresSettingsStore(database, (values, key) =>
         checkChange(key, values, config.settings),
@@ -184,6 +202,7 @@ async function keepMonths(options: GroundOptions): Promise<void> {
 
 /** Refuses a Redis that could lose what was acknowledged; after a reconnect the node is not ready with one. */
 async function checkStore(options: GroundOptions): Promise<{
+  storeName: string;
   bounds: MailboxBounds;
   safety: StoreSafetyOptions;
   stopWatching: () => void;
@@ -210,6 +229,12 @@ async function checkStore(options: GroundOptions): Promise<{
     };
     await assertStoreIsSafe(connection, safety);
     await keepPartitions(connection, config);
+    const storeName = await keepStoreName(
+      connection,
+      config.keyPrefix,
+      join(options.dataDir, STORE_NAME_FILE),
+      log,
+    );
 
     let answeredAtMs = systemClock.monotonicMs();
     let isSafe = true;
@@ -241,6 +266,7 @@ async function checkStore(options: GroundOptions): Promise<{
       look().catch(() => undefined);
     }, PING_EVERY_MS);
     return {
+      storeName,
       bounds,
       safety,
       stopWatching: () => {

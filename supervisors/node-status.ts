@@ -3,12 +3,11 @@
  */
 import { SETTINGS, effectiveSettings, settingSource } from '../actors/settings.ts';
 import type { Settings, SettingValue } from '../actors/settings.ts';
+import type { CallHandlers } from '../runtime/calls.ts';
 import type { CounterCollector } from '../runtime/shared/counters.ts';
 import type { Supervisor } from '../runtime/supervision/supervisor.ts';
-import type { CallHandlers } from './calls.ts';
-import type { LeasedRole } from './ground.ts';
-import { LEASED_ROLES } from './ground.ts';
 import type { NodeWorkers, WorkerVersion } from './node-workers.ts';
+import { partitionOwners } from './partition-owners.ts';
 import type { PoolView } from './pools/pool-size.ts';
 import { portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
@@ -38,12 +37,6 @@ export interface EffectiveSettings {
   pools: PoolView[];
 }
 
-export interface PartitionOwner {
-  role: LeasedRole;
-  partition: number;
-  worker: string;
-}
-
 /** What the admin process may ask of it. */
 export function nodeStatus(options: NodeStatusOptions): CallHandlers {
   const { tree, collector, workers } = options;
@@ -53,7 +46,7 @@ export function nodeStatus(options: NodeStatusOptions): CallHandlers {
     tree: () => treeDocument(tree),
     samples: () => collector.collect(),
     effective: () => effective(options),
-    partitions: () => owners(workers),
+    partitions: () => partitionOwners(treeDocument(tree), workers.pools, workers.reports),
   };
 }
 
@@ -82,7 +75,7 @@ function status(options: NodeStatusOptions): Record<string, unknown> {
     },
     snapshot: { version: workers.snapshot?.version ?? 0, applied: workers.applied },
     pools: workers.sizes,
-    destinations: workers.unwell,
+    destinations: workers.reports.destinations,
     actors: treeDocument(tree),
   };
 }
@@ -97,12 +90,4 @@ function effective({ config, workers }: NodeStatusOptions): EffectiveSettings {
     workers: workers.applied,
     pools: workers.sizes,
   };
-}
-
-function owners(workers: NodeWorkers): PartitionOwner[] {
-  return LEASED_ROLES.flatMap((role) =>
-    workers.pools[role].shares.flatMap(({ worker, partitions }) =>
-      partitions.map((partition) => ({ role, partition, worker })),
-    ),
-  );
 }

@@ -9,11 +9,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LaneReport } from '../actors/forward/lane-watch.ts';
 import type { Tapped } from '../actors/match/messages.ts';
 import type { Snapshot } from '../actors/ports.ts';
 import { effectiveSettings } from '../actors/settings.ts';
-import type { Settings } from '../actors/settings.ts';
 import { pepperFingerprint } from '../gateways/http/key-ring.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError } from '../runtime/errors.ts';
@@ -21,7 +19,6 @@ import type { StartChild } from '../runtime/placement.ts';
 import { ProcessSlot } from '../runtime/process/process-slot.ts';
 import type { CounterCollector, CounterLayout } from '../runtime/shared/counters.ts';
 import type { ChildSpec } from '../runtime/supervision/child-spec.ts';
-import type { TreeEvent } from '../runtime/supervision/tree-event.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
 import { ThreadPool } from '../runtime/thread/thread-pool.ts';
 import { ThreadSlot } from '../runtime/thread/thread-slot.ts';
@@ -43,8 +40,9 @@ import type { StaticConfig } from './static-config.ts';
 import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './threads/counters.ts';
 import type { ForwardThreadParams, FromForwardThread } from './threads/forward-thread.ts';
 import type { MatchThreadParams } from './threads/match-thread.ts';
+import type { WaitReport } from './threads/partition-waits.ts';
 import type { RemediationThreadParams } from './threads/remediation-thread.ts';
-import { LaneReports, threadLog } from './thread-reports.ts';
+import { ThreadReports, threadLog } from './thread-reports.ts';
 import type { StoreParams } from './threads/store.ts';
 import type { AdminInForce, Applied, ForwardInForce, GatewayInForce } from './threads/worker-messages.ts';
 
@@ -60,7 +58,6 @@ export interface NodeWorkersOptions {
   child: (id: string, start: StartChild) => ChildSpec;
   /** A worker is no more: what is kept of it by name can go. */
   onLeft: (id: string) => void;
-  onTreeEvent: (event: TreeEvent) => void;
   onAdminMessage: (payload: unknown) => void;
 }
 
@@ -74,6 +71,8 @@ interface InForce extends AdminInForce {
   foreignKeys: string[];
 }
 
+type FromThread = Applied | Tapped | FromForwardThread | WaitReport;
+
 const THREAD_HEAP_MB_MAX = 512;
 /** More than every pool at its largest has at once. */
 const THREADS_MAX = 256;
@@ -81,15 +80,20 @@ const START_TIMEOUT_MS = 30_000;
 const REMEDIATION_THREADS = 1;
 const APPLIED_LOOK_MS = 5;
 
+const threadModule = (role: LeasedRole): string =>
+  new URL(`./threads/${role}-thread.ts`, import.meta.url).href;
+
 export class NodeWorkers {
   /** In the order of their start. */
   readonly groups: readonly LiveGroup[];
   readonly admin: ProcessSlot;
   readonly pools: Readonly<Record<LeasedRole, PartitionPool>>;
   readonly gateways: GatewayPool;
+  readonly reports = new ThreadReports();
   readonly #options: NodeWorkersOptions;
   readonly #threads = new ThreadPool({
     spareThreads: 1,
+    preload: (['match', 'forward', 'remediation'] as const).map(threadModule),
     threadsMax: THREADS_MAX,
     heapMbMax: THREAD_HEAP_MB_MAX,
   });
@@ -98,7 +102,6 @@ export class NodeWorkers {
   readonly #refused = new Map<string, string>();
   /** By id, from before their first start: one that says while it starts which version it runs must be heard. */
   readonly #slots = new Map<string, ThreadSlot | ProcessSlot>();
-  readonly #lanes = new LaneReports();
   readonly #warnedKeys = new Set<string>();
   #ground: Ground | undefined;
   #inForce: InForce | undefined;
@@ -159,11 +162,6 @@ export class NodeWorkers {
     this.#sizes.gateway.aimAt(settings['pool.gateway.size']);
   }
 
-  /** In effect on this node; undefined before the stores are there. */
-  get settings(): Settings | undefined {
-    return this.#inForce?.settings;
-  }
-
   /** What was set for all nodes; undefined before the stores are there. */
   get snapshot(): Snapshot | undefined {
     return this.#inForce?.snapshot;
@@ -171,11 +169,6 @@ export class NodeWorkers {
 
   get applied(): WorkerVersion[] {
     return [...this.#applied].map(([worker, version]) => ({ worker, version }));
-  }
-
-  /** Destinations that are not well. */
-  get unwell(): LaneReport[] {
-    return this.#lanes.destinations;
   }
 
   /** Settles when every worker runs what holds now, or `timeoutMs` have passed. */
@@ -270,6 +263,9 @@ export class NodeWorkers {
   // What comes back
 
   #hasApplied(worker: string, { version, refused = [] }: Omit<Applied, 'type'>): void {
+    if (this.#applied.get(worker) !== version) {
+      this.#options.log.debug({ id: worker, version }, 'configuration applied');
+    }
     this.#applied.set(worker, version);
     const names = JSON.stringify(refused);
     if (names !== (this.#refused.get(worker) ?? '[]')) {
@@ -290,9 +286,12 @@ export class NodeWorkers {
   }
 
   /** What is tapped goes to the admin process, which has the clients; without one it is of no use. */
-  #fromThread(id: string, message: Applied | Tapped | FromForwardThread): void {
+  #fromThread(id: string, message: FromThread): void {
     if (message.type === 'tapped') this.admin.post(message);
-    else if (message.type === 'lanes') this.#lanes.put(id, message.lanes);
+    else if (message.type === 'lanes') {
+      this.reports.putLanes(id, message.lanes);
+      this.#options.log.debug({ id, lanes: message.lanes }, 'destinations that are not well');
+    } else if (message.type === 'waiting') this.reports.putWaits(id, message.waits);
     else this.#hasApplied(id, message);
   }
 
@@ -308,7 +307,7 @@ export class NodeWorkers {
     this.#applied.delete(id);
     this.#forgetThreadsOf(id);
     this.#refused.delete(id);
-    this.#lanes.delete(id);
+    this.reports.delete(id);
     this.#options.onLeft(id);
   }
 
@@ -383,6 +382,9 @@ export class NodeWorkers {
       settings,
       snapshot,
       keys: records,
+      storeName: this.#requireGround().storeName,
+      bounds: this.#requireGround().bounds.ingest,
+      safety: this.#requireGround().safety,
       partitions: config.partitions,
       pepper: keys.pepper,
       addresses: config,
@@ -401,10 +403,7 @@ export class NodeWorkers {
   // Where they run
 
   #group(id: string): LiveGroup {
-    return new LiveGroup(
-      { id, strategy: 'oneForOne', intensity: THREAD_INTENSITY },
-      { onEvent: this.#options.onTreeEvent, parentPath: 'node' },
-    );
+    return new LiveGroup({ id, strategy: 'oneForOne', intensity: THREAD_INTENSITY });
   }
 
   #partitionPool(
@@ -442,13 +441,14 @@ export class NodeWorkers {
     const slot: ThreadSlot = new ThreadSlot({
       id,
       pool: this.#threads,
-      moduleUrl: new URL(`./threads/${role}-thread.ts`, import.meta.url).href,
+      moduleUrl: threadModule(role),
       params,
       counterLayout,
       hangAfterMs: this.#options.config.hangAfterMs,
       startTimeoutMs: START_TIMEOUT_MS,
-      onMessage: (payload) => this.#fromThread(id, payload as Applied | Tapped | FromForwardThread),
+      onMessage: (payload) => this.#fromThread(id, payload as FromThread),
       onLog: threadLog(this.#options.log, id),
+      hasBlackBox: true,
     });
     this.#options.collector.attachBlock(id, slot.counters);
     this.#slots.set(id, slot);

@@ -15,6 +15,7 @@
  * in node-workers.ts, what the node says of itself in node-status.ts.
  */
 import { join } from 'node:path';
+import { Calls } from '../runtime/calls.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CodedError, mendableCause } from '../runtime/errors.ts';
 import { describeExit } from '../runtime/exit-reason.ts';
@@ -27,7 +28,6 @@ import { Supervisor } from '../runtime/supervision/supervisor.ts';
 import type { TreeEvent } from '../runtime/supervision/tree-event.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
 import { Acknowledgements } from './acknowledgements.ts';
-import { Calls } from './calls.ts';
 import { startPrivatePostgres } from './embedded/postgres.ts';
 import { startPrivateRedis } from './embedded/redis.ts';
 import { ServerChild } from './embedded/server-child.ts';
@@ -36,6 +36,8 @@ import type { Ground } from './ground.ts';
 import { GuardKeeper } from './guard-keeper.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { nodeStatus } from './node-status.ts';
+import { operatePart } from './operate-part.ts';
+import type { OperateRequest } from './operate-part.ts';
 import { NodeWorkers } from './node-workers.ts';
 import { patientStart } from './patient-start.ts';
 import { RateHistory } from './rate-history.ts';
@@ -106,7 +108,6 @@ export class MuttNode {
       storeUrls: () => this.#storeUrls,
       child: (id, start) => this.#child(id, start, STOP_MS),
       onLeft: (id) => this.#running.delete(id),
-      onTreeEvent: (event) => this.#onTreeEvent(event),
       onAdminMessage: (payload) => this.#fromAdmin(payload),
     });
     this.#tree = new Supervisor(this.#spec(), { onEvent: (event) => this.#onTreeEvent(event) });
@@ -125,6 +126,7 @@ export class MuttNode {
       rates: () => this.#rates.document(),
       refreshed: () => this.#refreshed(),
       restart: (request: RestartRequest) => this.#restart(request),
+      operate: (request: OperateRequest) => operatePart(this.#tree, request, this.#options.log),
     });
   }
 
@@ -177,8 +179,7 @@ export class MuttNode {
       intensity: THREAD_INTENSITY,
       children,
     };
-    const onEvent = (event: TreeEvent): void => this.#onTreeEvent(event);
-    return this.#group(spec.id, supervisorChild(spec, { onEvent, parentPath: 'node' }));
+    return this.#group(spec.id, supervisorChild(spec));
   }
 
   #group(id: string, start: StartChild): ChildSpec {
@@ -233,7 +234,7 @@ export class MuttNode {
       samples: () => this.#collector.collect(),
       clock: systemClock,
       log,
-      onSettled: () => void ground.snapshots.refresh(),
+      onSettled: () => ground.snapshots.hear(),
     });
     guards.start();
     const exit = Promise.withResolvers<ExitReason>();
@@ -257,8 +258,7 @@ export class MuttNode {
 
   #fromAdmin(payload: unknown): void {
     if (this.#adminCalls.receive(payload)) return;
-    if ((payload as { type?: unknown }).type === 'configuration changed')
-      void this.#ground?.snapshots.refresh();
+    if ((payload as { type?: unknown }).type === 'configuration changed') this.#ground?.snapshots.hear();
   }
 
   /** What was changed just now is in force here; a worker that hangs is not waited for. */
@@ -295,7 +295,12 @@ export class MuttNode {
     const { log, onProgress } = this.#options;
     if (event.type === 'childExited' && !this.#stopping.signal.aborted) {
       log.warn(
-        { child: event.child, epoch: event.epoch, reason: describeExit(event.reason) },
+        {
+          child: event.child,
+          epoch: event.epoch,
+          reason: describeExit(event.reason),
+          ...('blackBox' in event.reason ? { blackBox: event.reason.blackBox } : {}),
+        },
         'child exited',
       );
     } else {

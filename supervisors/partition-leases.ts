@@ -9,6 +9,7 @@ import { CodedError, codeOf } from '../runtime/errors.ts';
 import type { DurableStore, Token } from '../runtime/durable/durable-store.ts';
 import { createLeaseKeeper } from '../runtime/durable/lease-keeper.ts';
 import type { LeaseKeeper } from '../runtime/durable/lease-keeper.ts';
+import { processMs } from '../runtime/shared/vitals.ts';
 import type { Vitals } from '../runtime/shared/vitals.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
 
@@ -16,6 +17,12 @@ export interface SlotShare {
   slot: string;
   partitions: readonly number[];
   vitals: Vitals;
+}
+
+/** Who works on a partition, and for how much longer it may; 0 or less is not at all. */
+export interface Custody {
+  slot: string | undefined;
+  leaseLeftMs: number;
 }
 
 type Share = Omit<SlotShare, 'vitals'> & Partial<Pick<SlotShare, 'vitals'>>;
@@ -30,6 +37,7 @@ interface Holder {
 export class PartitionLeases {
   readonly #keeper: LeaseKeeper;
   readonly #partitions: number;
+  readonly #log: Log;
   #shares = new Map<string, SlotShare>();
   /** By slot. */
   readonly #holders = new Map<string, Holder>();
@@ -48,6 +56,7 @@ export class PartitionLeases {
   }) {
     const { store, laneGroup, nonce, ttlMs, log } = options;
     this.#partitions = options.partitions;
+    this.#log = log;
     this.#keeper = createLeaseKeeper({
       store,
       laneGroup,
@@ -95,13 +104,17 @@ export class PartitionLeases {
       // The next one may be another incarnation's by now: a new token for it would fence that one.
       this.#requireAlive(slot, ends);
     }
+    this.#log.debug({ slot, partitions: share.partitions }, 'partitions taken');
     return tokens;
   }
 
   /** The slot's incarnation, or its start, is over: its partitions may go to others. */
   givenUp(slot: string): void {
     this.#ends.set(slot, (this.#ends.get(slot) ?? 0) + 1);
-    this.#holders.get(slot)?.gone.resolve();
+    const holder = this.#holders.get(slot);
+    if (holder === undefined) return;
+    this.#log.debug({ slot, partitions: holder.share.partitions }, 'partitions given up');
+    holder.gone.resolve();
     this.#holders.delete(slot);
   }
 
@@ -109,6 +122,11 @@ export class PartitionLeases {
   isBehind(slot: string): boolean {
     const holder = this.#holders.get(slot);
     return holder !== undefined && !isSame(holder.share.partitions, this.#shareOf(slot).partitions);
+  }
+
+  custodyOf(partition: number): Custody {
+    const share = this.#holderOf(partition)?.share;
+    return { slot: share?.slot, leaseLeftMs: this.#validOf(share?.partitions ?? [partition]) - processMs() };
   }
 
   stop(): Promise<void> {
@@ -156,7 +174,11 @@ export class PartitionLeases {
     const holder = this.#holderOf(partition);
     if (holder === undefined) return;
     const { partitions, vitals } = holder.share;
-    vitals?.set('leaseUntilMs', Math.min(...partitions.map((each) => this.#validUntilMs.get(each) ?? 0)));
+    vitals?.set('leaseUntilMs', this.#validOf(partitions));
+  }
+
+  #validOf(partitions: readonly number[]): number {
+    return Math.min(...partitions.map((each) => this.#validUntilMs.get(each) ?? 0));
   }
 }
 

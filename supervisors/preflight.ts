@@ -99,7 +99,7 @@ export async function checkAddresses(config: StaticConfig, isRunning: boolean): 
 }
 
 /** Whether the host names of servers of your own are known; nobody is called. */
-export async function checkServerNames(config: StaticConfig): Promise<Check[]> {
+async function checkServerNames(config: StaticConfig): Promise<Check[]> {
   const servers: [name: string, variable: string, url: string | undefined][] = [
     ['Redis', STATIC_VARIABLES.redisUrl.name, config.redisUrl],
     ['PostgreSQL', STATIC_VARIABLES.databaseUrl.name, config.databaseUrl],

@@ -5,7 +5,10 @@
  * Polled, and asked at once when a change is known or a notice comes. PostgreSQL is the truth: when it was restored to an
  * earlier version, that one is in force. While it is away a newer one that another node has published is taken. Whoever
  * reads a version that is not published yet publishes it and settles its notices, so no node has to be the one that does
- * it. Invariants: a set that cannot be read leaves the last one in force; a node whose PostgreSQL is away starts with the
+ * it. A connection may be lost without a sign, so a reading that is not done soon is not waited for: the next one goes
+ * beside it, and what one has read that began earlier than another no longer counts then.
+ *
+ * Invariants: a set that cannot be read leaves the last one in force; a node whose PostgreSQL is away starts with the
  * newest of disk and Redis, which is always a whole one; from Redis only what a node with the same pepper has signed;
  * only what was read from PostgreSQL is published.
  */
@@ -17,9 +20,12 @@ import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError, codeOf } from '../runtime/errors.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
 
+/** Each call settles within a time limit of its own, or those that are never answered would pile up. */
 export interface SnapshotSource {
   currentVersion(): Promise<number>;
   load(): Promise<Snapshot>;
+  /** The next call goes over another connection; those under way may still be answered. */
+  renew(): void;
 }
 
 /** How other nodes learn of a version, and this one of theirs. */
@@ -39,9 +45,18 @@ export interface SnapshotPublication {
   };
 }
 
-const POLL_MS = 500;
-/** A PostgreSQL that is silent for so long is away as far as the configuration goes. */
-const PATIENCE_MS = 1_000;
+interface Reading {
+  /** Later ones are higher. */
+  number: number;
+  done: Promise<void>;
+  /** PostgreSQL has said which version there is. */
+  isAnswered: boolean;
+}
+
+/** Both together stay below the second in which a change is in force, also when the first reading of it is lost. */
+const POLL_MS = 250;
+/** Or twice as long as the last load took: then PostgreSQL is away as far as the configuration goes, and asked anew. */
+const PATIENCE_MS = 650;
 const START_PATIENCE_MS = 5_000;
 /** As many as are ever kept. */
 const NOTICES_MAX = 1_000;
@@ -54,7 +69,12 @@ export class SnapshotKeeper {
   readonly #latest = new BehaviorSubject<Snapshot | undefined>(undefined);
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
-  #reading: Promise<void> | undefined;
+  #reading: Reading | undefined;
+  #readings = 0;
+  /** The number of the reading that counted last. */
+  #counted = 0;
+  #loadMs = 0;
+  #publishing: Promise<void> | undefined;
   #keeping: Promise<void> = Promise.resolve();
   #stopHearing = (): void => undefined;
   #isStopped = false;
@@ -89,13 +109,13 @@ export class SnapshotKeeper {
   async start(): Promise<void> {
     const reading = this.#readOnce();
     try {
-      await withPatience(reading, START_PATIENCE_MS);
+      await withPatience(reading.done, START_PATIENCE_MS);
     } catch (thrown) {
       const kept = await this.#readKept();
       if (kept !== undefined && this.current === undefined) this.#latest.next(kept);
       await this.#takePublished();
       // It may only be slow, and there is nothing to begin with.
-      if (this.current === undefined) await reading;
+      if (this.current === undefined) await reading.done;
       if (!this.#isConfirmed) {
         this.#isAway = true;
         const { version } = this.current ?? {};
@@ -104,7 +124,7 @@ export class SnapshotKeeper {
     }
     await this.#publish();
     await this.#keeping;
-    this.#stopHearing = this.#publication?.channel.onNotice(() => this.#hear()) ?? this.#stopHearing;
+    this.#stopHearing = this.#publication?.channel.onNotice(() => this.hear()) ?? this.#stopHearing;
     this.#timer = setInterval(() => void this.refresh(), POLL_MS);
   }
 
@@ -128,21 +148,29 @@ export class SnapshotKeeper {
     clearInterval(this.#timer);
     this.#stopHearing();
     await this.#refreshing;
+    // It may never be answered.
+    await withPatience(this.#publishing ?? Promise.resolve(), PATIENCE_MS).catch(() => undefined);
     await this.#keeping;
     this.#latest.complete();
   }
 
-  /** A look that has begun may have been too early: there is another one after it. */
-  #hear(): void {
+  /** Something has changed. A look that has begun may have been too early: there is another one after it. */
+  hear(): void {
     this.#isRung = true;
     if (this.#refreshing === undefined) void this.refresh();
   }
 
   async #refresh(): Promise<void> {
     this.#isRung = false;
+    const reading = this.#readOnce();
     try {
-      await withPatience(this.#readOnce(), PATIENCE_MS);
+      await withPatience(reading.done, Math.max(PATIENCE_MS, 2 * this.#loadMs));
     } catch (thrown) {
+      if (this.#reading === reading) {
+        this.#reading = undefined;
+        this.#source.renew();
+        this.#isRung = true;
+      }
       this.#loseSource(thrown);
       await this.#takePublished();
       await this.#keeping;
@@ -150,7 +178,7 @@ export class SnapshotKeeper {
     }
     if (this.#isAway) this.#log.info('the rule set can be read again');
     this.#isAway = false;
-    await this.#publish();
+    void this.#publish();
     await this.#keeping;
   }
 
@@ -162,20 +190,32 @@ export class SnapshotKeeper {
     this.#isAway = true;
   }
 
-  /** One reading at a time, however long it takes. */
-  #readOnce(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
+  /** The one under way that is still waited for, or a new one. */
+  #readOnce(): Reading {
+    if (this.#reading !== undefined) return this.#reading;
+    const reading: Reading = { number: ++this.#readings, done: Promise.resolve(), isAnswered: false };
+    this.#reading = reading;
+    reading.done = this.#read(reading).finally(() => {
+      if (this.#reading === reading) this.#reading = undefined;
     });
-    return this.#reading;
+    // Nobody may wait for it any more when it fails.
+    reading.done.catch(() => undefined);
+    return reading;
   }
 
-  async #read(): Promise<void> {
+  async #read(reading: Reading): Promise<void> {
+    const version = await this.#source.currentVersion();
+    // It was given up, and another one got through meanwhile.
+    if (this.#reading?.isAnswered === true) return;
+    reading.isAnswered = true;
+    this.#reading = reading;
     // After a gap, the same version may be another one: restored, and changed since.
-    const { current } = this;
-    if (this.#isConfirmed && (await this.#source.currentVersion()) === current?.version) return;
+    if (this.#isConfirmed && version === this.current?.version) return;
+    const startedMs = systemClock.monotonicMs();
     const loaded = await this.#source.load();
-    if (this.#isStopped) return;
+    if (this.#isStopped || reading.number < this.#counted) return;
+    this.#counted = reading.number;
+    this.#loadMs = systemClock.monotonicMs() - startedMs;
     const isSame = this.current !== undefined && JSON.stringify(loaded) === JSON.stringify(this.current);
     if (!this.#isConfirmed) this.#isToPublish = true;
     this.#isConfirmed = true;
@@ -205,8 +245,15 @@ export class SnapshotKeeper {
     }
   }
 
-  /** Publishes what is in force, if it is not what is published. Never rejects. */
-  async #publish(): Promise<void> {
+  /** Publishes what is in force, if it is not what is published; one at a time. Never rejects. */
+  #publish(): Promise<void> {
+    this.#publishing ??= this.#publishNow().finally(() => {
+      this.#publishing = undefined;
+    });
+    return this.#publishing;
+  }
+
+  async #publishNow(): Promise<void> {
     const { current } = this;
     if (this.#publication === undefined || current === undefined || !this.#isConfirmed) return;
     if (current.version === this.#refusedVersion) return;

@@ -41,6 +41,11 @@ function node(view: View): TreeDocument {
     restarts: Number(view.restarts ?? 0),
   };
   if (typeof view.sinceMs === 'number') document.since = new Date(view.sinceMs).toISOString();
+  // Its supervisor sees it run; that it handles nothing is its own to say.
+  if (view.status === 'running' && typeof detail.suspendedSinceMs === 'number') {
+    document.status = 'suspended';
+    document.since = new Date(detail.suspendedSinceMs).toISOString();
+  }
   const exits = (asList(view.exits) ?? []) as unknown as { atMs: number; reason: string }[];
   if (exits.length > 0)
     document.exits = exits.map(({ atMs, reason }) => ({ at: new Date(atMs).toISOString(), reason }));

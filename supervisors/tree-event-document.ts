@@ -18,6 +18,8 @@ export interface TreeEventDocument {
   delay_ms?: number;
   /** Its how-manieth restart. */
   restart?: number;
+  /** Events of a thread or process that were too many to be told. */
+  count?: number;
 }
 
 export function treeEventDocument(event: TreeEvent): TreeEventDocument {
@@ -32,5 +34,6 @@ export function treeEventDocument(event: TreeEvent): TreeEventDocument {
   if ('error' in event) document.reason = `${event.error.code}: ${event.error.message}`;
   if ('delayMs' in event) document.delay_ms = event.delayMs;
   if ('restart' in event) document.restart = event.restart;
+  if ('count' in event) document.count = event.count;
   return document;
 }

@@ -8,6 +8,7 @@
 import type { Handling } from '../../actors/event.ts';
 import type {
   ActorDocument,
+  ActorStateDocument,
   AppliedDocument,
   AuditLogEntryDocument,
   ConfigAuditEntryDocument,
@@ -29,6 +30,15 @@ import type {
   VersionDocument,
 } from './documents.ts';
 import type { Precondition } from './endpoint.ts';
+import type {
+  DiscardedDocument,
+  FailureDetailDocument,
+  FailureDocument,
+  FailureKind,
+  RejectState,
+  RejectTotalsDocument,
+  ResubmittedDocument,
+} from './failure-documents.ts';
 
 /** Who asks: goes into audit records. */
 export interface Caller {
@@ -73,6 +83,7 @@ export interface AdminPort {
   destinations: DestinationsPort;
   configAudit: ConfigAuditPort;
   auditLogs: AuditLogsPort;
+  failures: FailuresPort;
   actors: ActorsPort;
   partitions: PartitionsPort;
   ledger: LedgerPort;
@@ -232,11 +243,57 @@ export interface AuditLogQuestion extends Page<AuditLogPosition> {
   toMs?: number;
 }
 
+export interface FailuresPort {
+  /** Of one kind, newest first. Rejects with `E_SEARCH_TOO_LONG`. */
+  search(question: FailureQuestion): Promise<Listed<FailureDocument, FailurePosition>>;
+  /** With at most so many bytes of its body. */
+  get(id: string, bytesMax: number): Promise<FailureDetailDocument | undefined>;
+  /** By name of the API key. */
+  totals(page: Page<string>): Promise<Listed<RejectTotalsDocument, string>>;
+  /** One outcome for each, in their order. What one has done before is not done again. */
+  resubmit(rejects: readonly ResubmittedReject[], change: Change): Promise<ResubmittedDocument[]>;
+  /** What `resubmit` would say, and nothing is changed. */
+  judge(reject: ResubmittedReject): Promise<ResubmittedDocument>;
+  discard(ids: readonly string[], change: Change): Promise<DiscardedDocument[]>;
+}
+
+export interface ResubmittedReject {
+  id: string;
+  /** Sent instead of what was parked. */
+  body?: Buffer;
+}
+
+export interface FailurePosition {
+  kind: FailureKind;
+  /** Of the order of this kind. */
+  at: number;
+  id: string;
+}
+
+/** All given criteria hold; all but the time are of rejects. */
+export interface FailureQuestion extends Page<FailurePosition> {
+  kind: FailureKind;
+  keyName?: string;
+  code?: string;
+  sender?: string;
+  state?: RejectState;
+  /** Since when it failed, ms since 1970 UTC, this one included. */
+  sinceMs?: number;
+}
+
 export interface ActorsPort {
   /** The live tree. */
   tree(): Promise<ActorDocument>;
   /** Rejects with `E_ACTOR_UNKNOWN`. `kill` gives it no time to finish. */
   restart(id: string, how: 'kill' | 'drain', caller: Caller): Promise<{ id: string; how: string }>;
+  /**
+   * By the path of an actor. Settle when its message in hand is done. Reject with `E_ACTOR_UNKNOWN`, `E_ACTOR_AMBIGUOUS`,
+   * `E_NOT_AN_ACTOR`, `E_CHILD_DOWN`, `E_ACTOR_STOPPED`, `E_SUSPEND_FAILED`.
+   */
+  suspend(id: string, caller: Caller): Promise<{ id: string; status: string }>;
+  resume(id: string, caller: Caller): Promise<{ id: string; status: string }>;
+  /** As `suspend`; also `E_INSPECT_FAILED` and `E_STATE_TOO_LARGE`. */
+  inspect(id: string, caller: Caller): Promise<ActorStateDocument>;
 }
 
 export interface PartitionsPort {

@@ -277,6 +277,10 @@ export const auditLogEntry = Type.Object(
     alerts: Type.Array(anyValue),
     correlation_id: Type.String(),
     raw_message: Type.String(),
+    /** Something in its text was none and became U+FFFD. */
+    text_repaired: Type.Boolean(),
+    /** The record as received, where raw_message is another. */
+    raw_base64: orNull(Type.String()),
   },
   { title: 'AuditLogEntry' },
 );
@@ -318,6 +322,22 @@ export interface ActorDocument {
   doing?: string;
   children?: ActorDocument[];
 }
+
+/** How one actor is, and what it says of its state. */
+export const actorStateDocument = Type.Object(
+  {
+    id: Type.String(),
+    status: Type.String(),
+    epoch: Type.Integer(),
+    since: Type.Optional(time),
+    waiting: count,
+    stashed: count,
+    messages_handled: count,
+    state: Type.Optional(Type.Unknown()),
+  },
+  { title: 'ActorState' },
+);
+export type ActorStateDocument = Static<typeof actorStateDocument>;
 
 export const statusDocument = Type.Object(
   {
@@ -372,6 +392,55 @@ export interface LedgerDocument extends Omit<Static<typeof ledgerDocument>, 'ter
   terminal: Record<string, number>;
 }
 
+/** Why a mailbox is not read on. */
+export const PAUSE_REASONS = [
+  'no_owner',
+  'worker_down',
+  'lease_lost',
+  'handing_over',
+  'store_away',
+  'database_away',
+  'mailbox_full',
+  'message_fails',
+  'destination_failing',
+  'destination_down',
+  'destination_unauthorized',
+  'secret_unreadable',
+  'destination_removed',
+] as const;
+export type PauseReason = (typeof PAUSE_REASONS)[number];
+const pauseDocument = Type.Object(
+  {
+    reason: oneOf(PAUSE_REASONS),
+    detail: Type.String(),
+    /** Null when that is not known. */
+    since: orNull(time),
+  },
+  { title: 'Pause' },
+);
+export type PauseDocument = Static<typeof pauseDocument>;
+
+const progress = {
+  /** What holds it back; null while it is read on. */
+  paused: orNull(pauseDocument),
+  /** Until it is empty at the present pace: 0 when it is, null while it does not get emptier or that is not known yet. */
+  eta_seconds: orNull(count),
+};
+const mailboxDocument = Type.Object(
+  {
+    /** `ingest`, `alert:<destination>` or `dead`. */
+    mailbox: Type.String(),
+    worker: orNull(Type.String()),
+    /** Events or alerts; those that wait for a later try are counted with their destination. */
+    depth: count,
+    /** When its first entry was stored; null without one. */
+    oldest_at: orNull(time),
+    ...progress,
+  },
+  { title: 'Mailbox' },
+);
+export type MailboxDocument = Static<typeof mailboxDocument>;
+
 export const partitionDocument = Type.Object(
   {
     ...partitionBooks.properties,
@@ -380,6 +449,9 @@ export const partitionDocument = Type.Object(
     forward_worker: orNull(Type.String()),
     /** When the entry that waits longest for matching was stored; null when nothing waits. */
     oldest_at: orNull(time),
+    /** Of matching: those of the mailbox `ingest`. */
+    ...progress,
+    mailboxes: Type.Array(mailboxDocument),
   },
   { title: 'Partition' },
 );

@@ -15,6 +15,7 @@ import { configAuditEndpoints } from './resources/config-audit.ts';
 import { configEndpoints } from './resources/config.ts';
 import { destinationEndpoints } from './resources/destinations.ts';
 import { devHostEndpoints } from './resources/dev-hosts.ts';
+import { failureEndpoints } from './resources/failures.ts';
 import { keyEndpoints } from './resources/keys.ts';
 import { metricsEndpoints } from './resources/metrics.ts';
 import { nodeEndpoints } from './resources/node.ts';
@@ -37,6 +38,7 @@ export function adminEndpoints(port: AdminPort, recent: RecentAlertRing): AnyEnd
     ...configAuditEndpoints(port.configAudit),
     ...keyEndpoints(port.keys),
     ...auditLogEndpoints(port.auditLogs),
+    ...failureEndpoints(port.failures),
     ...actorEndpoints(port.actors),
     ...partitionEndpoints(port.partitions),
     ...alertEndpoints(recent),

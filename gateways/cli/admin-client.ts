@@ -2,8 +2,16 @@
  * The admin API as the commands use it: typed documents, and problems (RFC 9457) as errors with their faults.
  */
 import { sleep } from '../../runtime/clock.ts';
-import { CodedError } from '../../runtime/errors.ts';
-import type { AppliedRules, FieldFault, Ledger, List, NodeStatus, RecentAlerts } from './admin-documents.ts';
+import { CodedError, codeOf } from '../../runtime/errors.ts';
+import type {
+  AppliedRules,
+  FieldFault,
+  Ledger,
+  List,
+  NodeStatus,
+  PartitionProgress,
+  RecentAlerts,
+} from './admin-documents.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http-client.ts';
 import { printable } from './terminal-text.ts';
 
@@ -22,6 +30,8 @@ export interface Change {
 
 /** The most the node gives at once. */
 const PAGE_MAX = 200;
+/** Of replies with a document; 202 is done as soon as it can be. */
+const DONE_STATUSES: ReadonlySet<number> = new Set([200, 201, 202]);
 /** A key whose rate is used up has more a moment later. */
 const ATTEMPTS_MAX = 3;
 const WAIT_MS_MAX = 5_000;
@@ -50,6 +60,16 @@ export class AdminClient {
 
   status(signal?: AbortSignal): Promise<NodeStatus> {
     return this.read<NodeStatus>('/api/v2/status', {}, signal);
+  }
+
+  /** Undefined when they cannot be read now, or the node is an older one. Errors: E_INTERRUPTED. */
+  async partitions(signal?: AbortSignal): Promise<PartitionProgress[] | undefined> {
+    try {
+      return (await this.read<Partial<List<PartitionProgress>>>('/api/v2/partitions', {}, signal)).items;
+    } catch (thrown) {
+      if (codeOf(thrown) === 'E_INTERRUPTED') throw thrown;
+      return undefined;
+    }
   }
 
   recentAlerts(after: number, signal?: AbortSignal): Promise<RecentAlerts> {
@@ -135,7 +155,7 @@ export class AdminClient {
   async #ask<T>(call: HttpCall, signal?: AbortSignal): Promise<T> {
     const reply = await this.#send(signal === undefined ? call : { ...call, signal });
     if (reply.status === 204) return {} as T;
-    if (reply.status === 200 || reply.status === 201) return parseReply(reply) as T;
+    if (DONE_STATUSES.has(reply.status)) return parseReply(reply) as T;
     const problem = problemOf(reply, call.method !== 'GET');
     throw problem.code === 'E_ROUTE_UNKNOWN' ? noAdminPort(problem) : problem;
   }

@@ -28,6 +28,20 @@ export interface LedgerPartition {
   delayed?: Record<string, number>;
 }
 
+/** How one mailbox of a partition gets on. */
+export interface MailboxProgress {
+  mailbox: string;
+  depth: number;
+  /** Until it is empty; null while it does not get emptier or that is not known yet. */
+  eta_seconds?: number | null;
+  /** What holds it back. */
+  paused?: { reason: string; detail: string; since?: string | null } | null;
+}
+export interface PartitionProgress {
+  partition: number;
+  mailboxes?: MailboxProgress[];
+}
+
 export interface TreeNode {
   id: string;
   /** `running`, `starting`, `backing off`, … */
@@ -181,6 +195,41 @@ export interface NewKey {
   scopes: string[];
   expires_at?: string | null;
   previous_expires_at?: string | null;
+}
+
+/** A reject or a quarantined event. */
+export interface FailureDocument {
+  id: string;
+  state?: string;
+  key?: string | null;
+  sender?: string | null;
+  /** The code. */
+  reason: string;
+  error?: string;
+  last_failed_at?: string;
+  body_bytes?: number;
+  excerpt?: string;
+}
+export interface FailureDetail extends FailureDocument {
+  history?: string[];
+  body?: { text: string; base64: string; is_utf8: boolean; is_cut: boolean };
+}
+/** What became of one that was resubmitted or discarded. */
+export interface FailureOutcome {
+  id: string;
+  outcome: string;
+  events?: number;
+  errors?: { index: number; code: string; message: string }[];
+  detail?: string | null;
+}
+/** Of one API key, since ever. */
+export interface RejectTotals {
+  key: string;
+  kept: number;
+  kept_bytes: number;
+  evicted: number;
+  resubmitted: number;
+  discarded: number;
 }
 
 export interface List<T> {

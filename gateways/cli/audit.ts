@@ -45,7 +45,7 @@ const PROBLEMS_SHOWN_MAX = 20;
 /** Every entry ever made is read. */
 const VERIFY_TIMEOUT_MS = 120_000;
 
-export async function auditList(context: CliContext, options: ListOptions): Promise<number> {
+async function auditList(context: CliContext, options: ListOptions): Promise<number> {
   const query = {
     changed_by: options.by,
     operation: options.operation,
@@ -66,7 +66,7 @@ export async function auditList(context: CliContext, options: ListOptions): Prom
   return EXIT.ok;
 }
 
-export async function auditShow(context: CliContext, id: number, options: ShowOptions): Promise<number> {
+async function auditShow(context: CliContext, id: number, options: ShowOptions): Promise<number> {
   const change = await withAdminClient(context, options, (admin) =>
     admin.read<ChangeDocument>(`${CHANGES_PATH}/${id}`, {}, context.signal),
   );
@@ -75,7 +75,7 @@ export async function auditShow(context: CliContext, id: number, options: ShowOp
   return EXIT.ok;
 }
 
-export async function auditVerify(context: CliContext, options: ShowOptions): Promise<number> {
+async function auditVerify(context: CliContext, options: ShowOptions): Promise<number> {
   const verdict = await withAdminClient(context, options, (admin) =>
     waiting(
       context,
@@ -102,7 +102,7 @@ export async function auditVerify(context: CliContext, options: ShowOptions): Pr
   return verdict.intact ? EXIT.ok : EXIT.notGood;
 }
 
-export async function auditEvents(context: CliContext, options: EventsOptions): Promise<number> {
+async function auditEvents(context: CliContext, options: EventsOptions): Promise<number> {
   const query = {
     hostname: options.host,
     rule_id: options.rule,
@@ -155,7 +155,7 @@ export function addAudit(program: Command, context: CliContext, acts: Acts): voi
       .option('--operation <what>', 'CREATE, UPDATE or DELETE')
       .option(
         '--resource <what>',
-        'settings, alert_rules, api_keys, device_teams, development_hosts or destinations',
+        'settings, alert_rules, api_keys, device_teams, development_hosts, destinations or rejects',
       )
       .option('--record <key>', 'of this record of the resource'),
   )

@@ -163,7 +163,7 @@ function backOffMs(attempt: number): number {
 }
 
 /** Seconds or an HTTP date (RFC 9110, section 10.2.3), bounded; undefined when the server did not say. */
-export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) return undefined;
   const asked = /^\d+$/.test(header.trim()) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
   if (Number.isNaN(asked)) return undefined;

@@ -25,7 +25,7 @@ interface Place {
 /** A value that is one of some words, a file, something that cannot be guessed, or none at all. */
 type Takes = readonly string[] | 'file' | 'text' | 'nothing';
 
-export function completionScript(program: Command, shell: Shell): string {
+function completionScript(program: Command, shell: Shell): string {
   const places = placesOf(program, '');
   if (shell === 'bash') return bashScript(places);
   return shell === 'zsh' ? zshScript(places) : fishScript(places);

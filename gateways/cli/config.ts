@@ -55,7 +55,7 @@ const VERSION_MAX = 2_147_483_647;
 const GUARD_MS_MAX = 86_400_000;
 const P99_MS_MAX = 3_600_000;
 
-export async function configList(context: CliContext, options: ListOptions): Promise<number> {
+async function configList(context: CliContext, options: ListOptions): Promise<number> {
   const { items } = await withAdminClient(context, options, (admin) =>
     admin.list<SettingDocument>('/api/v2/config', {}, SETTINGS_MAX, context.signal),
   );
@@ -79,7 +79,7 @@ const SETTING_COLUMNS: readonly Column<SettingDocument>[] = [
   { head: 'changed by', cell: ({ updated_by: by }) => by ?? '', shrinks: true },
 ];
 
-export async function configGet(context: CliContext, key: string, options: ShowOptions): Promise<number> {
+async function configGet(context: CliContext, key: string, options: ShowOptions): Promise<number> {
   const setting = await withAdminClient(context, options, (admin) => readSetting(context, admin, key));
   if (options.json === true) writeJson(context, setting);
   else context.io.stdout.write(`${settingLines(setting).join('\n')}\n`);
@@ -123,7 +123,7 @@ function allowedText({ type, minimum, maximum, choices }: SettingDocument): stri
   return `${type} from ${minimum} to ${maximum}`;
 }
 
-export async function configEffective(context: CliContext, options: ShowOptions): Promise<number> {
+async function configEffective(context: CliContext, options: ShowOptions): Promise<number> {
   const effective = await withAdminClient(context, options, (admin) =>
     admin.read<EffectiveConfiguration>('/api/v2/config/effective', {}, context.signal),
   );
@@ -158,7 +158,7 @@ export async function configEffective(context: CliContext, options: ShowOptions)
   return behind.length === 0 ? EXIT.ok : EXIT.notGood;
 }
 
-export async function configSet(
+async function configSet(
   context: CliContext,
   key: string,
   text: string,
@@ -207,7 +207,7 @@ function guardOf({ guard, errorRateMax, p99Max }: SetOptions): { guard?: { watch
   return { guard: { watch_seconds: guard / 1_000, ...limits } };
 }
 
-export async function configUnset(context: CliContext, key: string, options: ChangeOptions): Promise<number> {
+async function configUnset(context: CliContext, key: string, options: ChangeOptions): Promise<number> {
   return withAdminClient(context, options, async (admin) => {
     const before = await readSetting(context, admin, key);
     if (before.source !== 'set' && options.ifVersion === undefined) {
@@ -229,11 +229,7 @@ export async function configUnset(context: CliContext, key: string, options: Cha
   });
 }
 
-export async function configRollback(
-  context: CliContext,
-  key: string,
-  options: RollbackOptions,
-): Promise<number> {
+async function configRollback(context: CliContext, key: string, options: RollbackOptions): Promise<number> {
   return withAdminClient(context, options, async (admin) => {
     const before = await readSetting(context, admin, key);
     const changed = admin.change<SettingDocument>(
@@ -275,11 +271,7 @@ async function tellChanged(
   return tellBehind(context, applied);
 }
 
-export async function configHistory(
-  context: CliContext,
-  key: string,
-  options: HistoryOptions,
-): Promise<number> {
+async function configHistory(context: CliContext, key: string, options: HistoryOptions): Promise<number> {
   const { items } = await withAdminClient(context, options, async (admin) => {
     await readSetting(context, admin, key);
     const query = { resource: 'settings', record_key: key };

@@ -38,15 +38,20 @@ export function connectIngest(context: CliContext, options: IngestOptions): Http
     url: options.url ?? context.ingestUrl,
     target: 'the ingest port',
     urlOption: '--url',
-    readKey: keyReader({
-      path: options.keyFile,
-      option: '--key-file',
-      url: options.url ?? context.ingestUrl,
-      ownUrl: context.ingestUrl,
-      readOwn: () => context.readIngestKey(),
-    }),
+    readKey: ingestKeyReader(context, options),
     clock: context.clock,
     ...(options.connectionsMax === undefined ? {} : { connectionsMax: options.connectionsMax }),
+  });
+}
+
+/** Reads the key for the ingest port. Rejects with `E_KEY_UNREADABLE`. */
+export function ingestKeyReader(context: CliContext, options: IngestOptions): () => Promise<string> {
+  return keyReader({
+    path: options.keyFile,
+    option: '--key-file',
+    url: options.url ?? context.ingestUrl,
+    ownUrl: context.ingestUrl,
+    readOwn: () => context.readIngestKey(),
   });
 }
 

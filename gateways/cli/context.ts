@@ -16,6 +16,8 @@ export interface CliIo {
   /** Progress, hints and errors. */
   stderr: CliStream;
   isTTY: boolean;
+  /** What is piped in, until its end or the signal. To be called once. */
+  readStdin(signal: AbortSignal): AsyncIterable<Buffer>;
   /** Width of the terminal; read anew at every use, since windows are resized. */
   readonly columns: number;
   readonly rows: number;

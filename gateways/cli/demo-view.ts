@@ -138,7 +138,7 @@ function alertLines(alerts: readonly AlertLine[], width: number, paint: Palette)
 }
 
 /** `12:00:01 critical  core-rtr-01   NETO    %LINK-3-UPDOWN: …`, or less where there is less room. */
-export function alertLine(alert: AlertLine, width: number, paint: Palette): string {
+function alertLine(alert: AlertLine, width: number, paint: Palette): string {
   const level = Math.min(5, Math.max(0, Math.trunc(alert.severity)));
   const time = /T(\d\d:\d\d:\d\d)/.exec(alert.receivedAt)?.[1] ?? '';
   const isNarrow = width < NARROW_BELOW;

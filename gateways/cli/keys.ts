@@ -53,7 +53,7 @@ const OVERLAP_MS_MAX = 30 * 86_400_000;
 /** Only its owner may read it. */
 const FILE_MODE = 0o600;
 
-export async function keysList(context: CliContext, options: ListOptions): Promise<number> {
+async function keysList(context: CliContext, options: ListOptions): Promise<number> {
   const { items } = await withAdminClient(context, options, (admin) =>
     admin.list<KeyDocument>(KEYS_PATH, {}, options.limit, context.signal),
   );
@@ -76,7 +76,7 @@ const KEY_COLUMNS: readonly Column<KeyDocument>[] = [
   { head: 'old works until', cell: ({ previous_expires_at: at }) => seconds(at ?? '') },
 ];
 
-export function keysCreate(context: CliContext, name: string, options: CreateOptions): Promise<number> {
+function keysCreate(context: CliContext, name: string, options: CreateOptions): Promise<number> {
   return makeKey(context, options, { mayReplace: false }, (admin) =>
     admin.change<NewKey>(
       {
@@ -94,7 +94,7 @@ export function keysCreate(context: CliContext, name: string, options: CreateOpt
   );
 }
 
-export function keysRotate(context: CliContext, name: string, options: RotateOptions): Promise<number> {
+function keysRotate(context: CliContext, name: string, options: RotateOptions): Promise<number> {
   return makeKey(context, options, { mayReplace: true }, (admin) =>
     admin.change<NewKey>(
       {
@@ -144,7 +144,7 @@ async function makeKey(
   return EXIT.ok;
 }
 
-export async function keysRevoke(context: CliContext, name: string, options: RevokeOptions): Promise<number> {
+async function keysRevoke(context: CliContext, name: string, options: RevokeOptions): Promise<number> {
   await withAdminClient(context, options, (admin) =>
     admin.change<unknown>(
       { method: 'DELETE', path: keyPath(name), query: { reason: options.reason } },

@@ -39,6 +39,8 @@ const LINE_END = Buffer.from('\n');
 export interface LineBatcherOptions {
   linesMax: number;
   bytesMax: number;
+  /** Lines of text and of JSON never overtake each other; batches are smaller where they mix. */
+  isOrdered?: boolean;
 }
 
 export class LineBatcher {
@@ -56,19 +58,26 @@ export class LineBatcher {
   add(line: Buffer, origin?: LineOrigin): Batch[] {
     const first = firstByte(line);
     const value = first === BRACE || first === BRACKET ? parse(line) : undefined;
-    if (Array.isArray(value)) {
-      if (value.length === 0) return [];
-      const origins = value.flatMap(() => origin ?? []);
-      return [{ kind: 'array', body: line, events: value.length, origins }];
-    }
     const gathering = value === undefined ? this.#text : this.#json;
-    const batches: Batch[] = [];
+    const batches = this.#options.isOrdered === true ? this.#flushAllBut(gathering, value) : [];
+    if (Array.isArray(value)) {
+      if (value.length === 0) return batches;
+      const origins = value.flatMap(() => origin ?? []);
+      return [...batches, { kind: 'array', body: line, events: value.length, origins }];
+    }
     if (!gathering.isEmpty && gathering.bytes + line.length + 1 > this.#options.bytesMax) {
       batches.push(gathering.take());
     }
     gathering.push({ bytes: line, origin });
     if (gathering.lines >= this.#options.linesMax) batches.push(gathering.take());
     return batches;
+  }
+
+  /** What must go before a line that is gathered there, or goes by itself. */
+  #flushAllBut(gathering: Gathering, value: object | undefined): Batch[] {
+    return [this.#text, this.#json]
+      .filter((each) => !each.isEmpty && (each !== gathering || Array.isArray(value)))
+      .map((each) => each.take());
   }
 
   /** What is left. */

@@ -71,6 +71,17 @@ export async function* readLineFile(path: string): AsyncGenerator<LinePiece> {
   yield { ...splitter.end(), fileBytes };
 }
 
+/** The same of what is piped in; `fileBytes` counts what has come. */
+export async function* readLineStream(source: AsyncIterable<Buffer>): AsyncGenerator<LinePiece> {
+  const splitter = new LineSplitter();
+  let fileBytes = 0;
+  for await (const chunk of source) {
+    fileBytes += chunk.length;
+    yield { ...splitter.take(chunk), fileBytes };
+  }
+  yield { ...splitter.end(), fileBytes };
+}
+
 function unzipped(file: Readable): Readable {
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   file.on('error', (error) => gunzip.destroy(error));

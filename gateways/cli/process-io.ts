@@ -31,6 +31,18 @@ export function processIo(process: NodeJS.Process): CliIo {
     get rows() {
       return stdout.rows ?? ROWS_DEFAULT;
     },
+    async *readStdin(signal) {
+      const stop = (): void => void stdin.destroy();
+      signal.addEventListener('abort', stop);
+      if (signal.aborted) stop();
+      try {
+        for await (const chunk of stdin as AsyncIterable<Buffer>) yield chunk;
+      } catch (thrown) {
+        if (!signal.aborted) throw thrown;
+      } finally {
+        signal.removeEventListener('abort', stop);
+      }
+    },
     onResize(listener) {
       stdout.on('resize', listener);
       return () => stdout.off('resize', listener);

@@ -15,10 +15,12 @@ import { addConfig } from './config.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, RunningNode } from './context.ts';
 import { demo, DEMO_RATE_DEFAULT } from './demo.ts';
+import { addFailures } from './failures.ts';
 import { addKeys } from './keys.ts';
 import { BATCH_LINES_DEFAULT, CONNECTIONS_DEFAULT, replay, TIMEOUT_MS_DEFAULT } from './replay.ts';
 import { reportError } from './report-error.ts';
 import { rulesApply, rulesExport, rulesList } from './rules.ts';
+import { send } from './send.ts';
 import { status } from './status.ts';
 import { addTap } from './tap.ts';
 import { addTop } from './top.ts';
@@ -91,8 +93,10 @@ export function buildProgram(context: ProgramContext): Program {
   addConfig(program, context, acts);
   addKeys(program, context, acts);
   addAudit(program, context, acts);
+  addFailures(program, context, acts);
   addActors(program, context, acts);
   addReplay(program, context, acts);
+  addSend(program, context, acts);
   addDemo(program, context, acts);
   addCompletion(program, context, acts);
 
@@ -177,6 +181,39 @@ function addReplay(program: Command, context: CliContext, acts: Acts): void {
     .action(
       acts((files: string[], options: Parameters<typeof replay>[2] & { timeout: number }) =>
         replay(context, files, { ...options, timeoutMs: options.timeout * 1_000 }),
+      ),
+    );
+}
+
+function addSend(program: Command, context: CliContext, acts: Acts): void {
+  program
+    .command('send')
+    .description(
+      'send lines (RFC 3164, RFC 5424, NDJSON) of files or standard input to the ingest port, in order',
+    )
+    .argument('[files...]', 'files of lines; standard input without any, and for -')
+    .option('--ws', 'over one WebSocket instead of one request after another')
+    .option('--batch <lines>', 'lines sent at once, at most', wholeNumber(1, 100_000), BATCH_LINES_DEFAULT)
+    .option('--url <url>', 'where to send (default: the ingest port of the node here)')
+    .option('--key-file <path>', 'file with an ingest key (default: the key of the node here)')
+    .option(
+      '--timeout <s>',
+      'how long to wait for a server that is away',
+      number(0, 86_400),
+      TIMEOUT_MS_DEFAULT / 1_000,
+    )
+    .option('--json', 'print the summary as JSON')
+    .addHelpText(
+      'after',
+      examples([
+        'tail -F /var/log/syslog | mutt send --ws',
+        'mutt send --ws --url https://relay-01 --key-file ingest.key events.ndjson',
+      ]) +
+        '\nExit code: 0 every event accepted, 1 some rejected or unanswered, 2 wrong call, 3 no server, 130 interrupted.\n',
+    )
+    .action(
+      acts((files: string[], options: Parameters<typeof send>[2] & { timeout: number }) =>
+        send(context, files, { ...options, timeoutMs: options.timeout * 1_000 }),
       ),
     );
 }

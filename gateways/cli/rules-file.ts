@@ -7,6 +7,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isMap, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
+import { RULE_DEFAULTS } from '../../actors/ports.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { nearestWord } from '../../runtime/nearest-word.ts';
 import type { FieldFault } from './admin-documents.ts';
@@ -27,32 +28,11 @@ const SECTIONS: Readonly<Record<string, 'list' | 'mapping'>> = {
   destinations: 'list',
 };
 
-/** Fields of a rule (contract, "Events to alerts") and their defaults; undefined where there is none. */
+/** Fields of a rule in a file and their defaults; undefined where there is none. */
 export const RULE_FIELDS: Readonly<Record<string, unknown>> = {
   id: undefined,
   name: undefined,
-  match_string: null,
-  match_type: 'contains',
-  case_sensitive: false,
-  trap_oid: null,
-  syslog_severity: null,
-  severity_op: '=',
-  host: null,
-  program: null,
-  facility: null,
-  network: null,
-  priority: 100,
-  continue: false,
-  prod_handling: undefined,
-  dev_handling: undefined,
-  team_assignment: undefined,
-  severity: null,
-  signature: null,
-  clears: null,
-  active_from: null,
-  active_until: null,
-  is_active: true,
-  tests: [],
+  ...RULE_DEFAULTS,
   version: undefined,
 };
 

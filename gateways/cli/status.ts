@@ -5,12 +5,14 @@ import { sleep } from '../../runtime/clock.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { terminalSum } from './accounting.ts';
 import type { AdminClient } from './admin-client.ts';
-import type { Ledger, NodeStatus, TreeNode } from './admin-documents.ts';
+import type { Ledger, NodeStatus, PartitionProgress, TreeNode } from './admin-documents.ts';
 import { isOfItsSize, poolText } from './applied.ts';
 import { connectAdmin } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
+import { queueProgress } from './queue-progress.ts';
+import type { QueueProgress } from './queue-progress.ts';
 import { table } from './table.ts';
 import { count, counted, cut, duration, fit, paletteFor, perSecond, printable } from './terminal-text.ts';
 import type { Palette } from './terminal-text.ts';
@@ -31,14 +33,14 @@ export async function status(context: CliContext, options: StatusOptions): Promi
   try {
     const node = await admin.status(signal);
     // The ledger needs the stores; without them the rest is worth showing all the more.
-    const measured = await measure(context, admin).catch((thrown: unknown) => {
+    const measured = await measure(context, admin).catch((thrown: unknown): Measured => {
       if (codeOf(thrown) === 'E_INTERRUPTED') throw thrown;
       return { ledger: undefined, rates: undefined };
     });
-    const { ledger, rates } = measured;
+    const { ledger, rates, partitions } = measured;
     if (options.json === true) {
       io.stdout.write(
-        `${JSON.stringify({ ...node, rates: rates ?? null, ledger: ledger ?? null }, null, 2)}\n`,
+        `${JSON.stringify({ ...node, rates: rates ?? null, ledger: ledger ?? null, partitions: partitions ?? null }, null, 2)}\n`,
       );
     } else {
       const width = io.isTTY ? io.columns : COLUMNS_DEFAULT;
@@ -65,6 +67,7 @@ export interface Measured {
   /** undefined while it cannot be read. */
   ledger: Ledger | undefined;
   rates: Rates | undefined;
+  partitions?: readonly PartitionProgress[] | undefined;
 }
 
 /** Reads the ledger twice: what has changed between is the rate, with no counter that could drift. */
@@ -77,6 +80,7 @@ async function measure(context: CliContext, admin: AdminClient): Promise<Measure
   const seconds = (clock.monotonicMs() - beforeMs) / 1_000;
   return {
     ledger,
+    partitions: await admin.partitions(signal),
     rates: {
       accepted: (ledger.accepted + ledger.replayed - before.accepted - before.replayed) / seconds,
       done: (terminalSum(ledger) - terminalSum(before)) / seconds,
@@ -114,6 +118,7 @@ export function statusView(node: NodeStatus, measured: Measured, options: Status
     ...ruleSetRows(node, row, paint),
     ...poolRows(node, row, paint),
     ...destinationRows(node, row, paint),
+    ...queueRows(queueProgress(measured.partitions ?? []), row, paint),
   );
   if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
   if (ledger !== undefined && ledger.partitions.length > 0)
@@ -168,6 +173,22 @@ function destinationRows(node: NodeStatus, row: Row, paint: Palette): string[] {
     const what = `${printable(name)} ${printable(state).replace('_', ' ')} since ${printable(since)}`;
     return paint.yellow(row(index === 0 ? 'delivery' : '', `${what}: ${printable(last_error)}`));
   });
+}
+
+/** Queues that are held back, and how long others will take; nothing while all is well and empty. */
+function queueRows(queues: ReadonlyMap<string, QueueProgress>, row: Row, paint: Palette): string[] {
+  const paused = [...queues].flatMap(([name, { pause }]) => {
+    if (pause === undefined) return [];
+    const where = pause.partitions === 1 ? '1 partition' : `${pause.partitions} partitions`;
+    return `${name} in ${where}: ${pause.reason}: ${pause.detail}`;
+  });
+  const draining = [...queues].flatMap(([name, { etaSeconds }]) =>
+    etaSeconds === null || etaSeconds === 0 ? [] : `${name} ${duration(etaSeconds * 1_000)}`,
+  );
+  return [
+    ...paused.map((text, index) => paint.yellow(row(index === 0 ? 'paused' : '', printable(text)))),
+    ...(draining.length === 0 ? [] : [row('empty in', printable(draining.join(' · ')))]),
+  ];
 }
 
 function treeLines(root: TreeNode, { width, paint, nowMs }: StatusViewOptions): string[] {

@@ -29,7 +29,7 @@ const DECISION_COLUMNS = 15;
 const HOST_COLUMNS = 20;
 const RULE_COLUMNS = 8;
 
-export async function tap(context: CliContext, options: TapOptions): Promise<number> {
+async function tap(context: CliContext, options: TapOptions): Promise<number> {
   const { io, clock } = context;
   const done = new AbortController();
   const signal = AbortSignal.any([context.signal, io.closed, done.signal]);
@@ -63,7 +63,7 @@ export async function tap(context: CliContext, options: TapOptions): Promise<num
 }
 
 /** `12:00:01  Page_only        core-rtr-01           rule 5    kernel: …`. */
-export function tapLine(event: TappedEvent, width: number, paint: Palette): string {
+function tapLine(event: TappedEvent, width: number, paint: Palette): string {
   const { program, decision, rule_id: rule } = event;
   const cells = [
     /T(\d\d:\d\d:\d\d)/.exec(event.received_at)?.[1] ?? '',

@@ -4,8 +4,10 @@
  * Every line fits the given width, and the lines fit the height: what has no room is counted on the last one.
  */
 import { terminalSum } from './accounting.ts';
-import type { Ledger, LedgerPartition, NodeStatus } from './admin-documents.ts';
+import type { Ledger, LedgerPartition, NodeStatus, PartitionProgress } from './admin-documents.ts';
 import { isOfItsSize, poolText } from './applied.ts';
+import { queueProgress } from './queue-progress.ts';
+import type { QueueProgress } from './queue-progress.ts';
 import { table } from './table.ts';
 import type { Column } from './table.ts';
 import { bytes, count, cut, duration, fit, perSecond, printable, sparkline } from './terminal-text.ts';
@@ -17,6 +19,8 @@ export interface TopSample {
   status: NodeStatus;
   /** undefined while it cannot be read. */
   ledger: Ledger | undefined;
+  /** How their mailboxes get on; undefined while that cannot be read. */
+  partitions?: readonly PartitionProgress[] | undefined;
   /** Since the look before; undefined at the first. */
   rates: TopRates | undefined;
   /** Events/s in of the last looks, oldest first. */
@@ -51,7 +55,7 @@ export function topView(sample: TopSample, options: TopViewOptions): string[] {
     ...headLines(sample, width, options),
     ...(trouble === undefined ? [] : [paint.yellow(cut(printable(trouble), width))]),
     '',
-    ...queueLines(sample.ledger, options),
+    ...queueLines(sample, options),
     '',
     ...actorLines(sample.status, options),
     '',
@@ -159,10 +163,25 @@ const QUEUE_COLUMNS: readonly Column<Queue>[] = [
   { head: 'in partitions', cell: ({ partitions }) => String(partitions), align: 'right' },
 ];
 
-function queueLines(ledger: Ledger | undefined, options: TopViewOptions): string[] {
+function queueLines({ ledger, partitions }: TopSample, options: TopViewOptions): string[] {
   if (ledger === undefined) return [];
   const { width, paint } = options;
-  return table(QUEUE_COLUMNS, queuesOf(ledger.partitions), { width, bold: paint.bold });
+  const progress = queueProgress(partitions ?? []);
+  const columns: Column<Queue>[] = [
+    ...QUEUE_COLUMNS,
+    { head: 'empty in', cell: ({ name }) => etaText(progress.get(name)), align: 'right' },
+    { head: 'paused', cell: ({ name }) => progress.get(name)?.pause?.reason ?? '', shrinks: true },
+  ];
+  return table(partitions === undefined ? QUEUE_COLUMNS : columns, queuesOf(ledger.partitions), {
+    width,
+    bold: paint.bold,
+    paintRow: ({ name }) => (progress.get(name)?.pause === undefined ? undefined : paint.yellow),
+  });
+}
+
+function etaText(progress: QueueProgress | undefined): string {
+  const etaSeconds = progress?.etaSeconds ?? 0;
+  return etaSeconds === 0 ? '' : duration(etaSeconds * 1_000);
 }
 
 function actorLines(status: NodeStatus, options: TopViewOptions): string[] {

@@ -36,7 +36,7 @@ const RATE_WINDOW_MS = 1_000;
 const HISTORY_LOOKS = 120;
 const QUIT_KEYS: ReadonlySet<string> = new Set(['q', 'Q', '\u001b']);
 
-export async function top(context: CliContext, options: TopOptions): Promise<number> {
+async function top(context: CliContext, options: TopOptions): Promise<number> {
   return withAdminClient(context, options, (admin) =>
     context.io.isTTY && options.json !== true
       ? watch(context, admin, options.interval)
@@ -51,7 +51,8 @@ async function lookOnce(context: CliContext, admin: AdminClient, options: TopOpt
   await sleep(clock, Math.min(options.interval, RATE_WINDOW_MS), signal);
   const sample = await looks.look();
   if (options.json === true) {
-    writeJson(context, { ...sample.status, rates: sample.rates ?? null, ledger: sample.ledger ?? null });
+    const { status, rates = null, ledger = null, partitions = null } = sample;
+    writeJson(context, { ...status, rates, ledger, partitions });
   } else {
     const view = { width: undefined, height: undefined, trouble: undefined };
     const lines = topView(sample, { ...view, nowMs: clock.wallMs(), paint: paletteFor(context) });
@@ -116,19 +117,20 @@ class Looks {
 
   async look(): Promise<TopSample> {
     const { clock, signal } = this.#context;
-    const [status, ledger] = await Promise.all([
+    const [status, ledger, partitions] = await Promise.all([
       this.#admin.status(signal),
       // It needs the stores; without them the rest is worth showing all the more.
       this.#admin.ledger(signal).catch((thrown: unknown) => {
         if (codeOf(thrown) === 'E_INTERRUPTED') throw thrown;
         return undefined;
       }),
+      this.#admin.partitions(signal),
     ]);
     const atMs = clock.monotonicMs();
     const rates = this.#rates(ledger, atMs);
     this.#before = ledger === undefined ? undefined : { ledger, atMs };
     if (rates !== undefined) this.#history = [...this.#history, rates.accepted].slice(-HISTORY_LOOKS);
-    return { status, ledger, rates, history: this.#history };
+    return { status, ledger, partitions, rates, history: this.#history };
   }
 
   #rates(ledger: Ledger | undefined, atMs: number): TopRates | undefined {

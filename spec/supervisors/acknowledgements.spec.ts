@@ -15,7 +15,7 @@ describe('Acknowledgements', function () {
 
   before(async () => {
     database = await ownDatabase();
-    store = new PostgresWitnessStore(database.connection);
+    store = new PostgresWitnessStore(database.connection, 'here');
   });
   after(() => database.drop());
   beforeEach(async () => {

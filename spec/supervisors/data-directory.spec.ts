@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CodedError } from '../../runtime/errors.ts';
 import { dataDirectoryPath, openDataDirectory } from '../../supervisors/data-directory.ts';
+import { openNodeKeys } from '../../supervisors/node-keys.ts';
 import { isRoot } from '../../supervisors/embedded/server-user.ts';
 import { killHard, saidBy } from '../support/said-by.ts';
 import { specDirectory } from '../support/servers.ts';
@@ -51,10 +52,13 @@ describe('openDataDirectory', () => {
     expect(readdirSync(path)).to.deep.equal(['FORMAT']);
   });
 
-  it('takes what the set-up put there before for no data', () => {
+  it('takes what the set-up or people put there before for no data', () => {
     const path = fresh();
     mkdirSync(join(path, 'cache'), { recursive: true });
     mkdirSync(join(path, 'bootstrap'));
+    // As people do who let a node share the keys of another.
+    mkdirSync(join(path, 'keys'));
+    writeFileSync(join(path, 'keys', 'pepper'), 'f'.repeat(64));
     openDataDirectory({ path }).release();
     expect(existsSync(join(path, 'FORMAT'))).to.equal(true);
   });
@@ -102,6 +106,13 @@ describe('openDataDirectory', () => {
     mkdirSync(join(path, 'postgres'), { recursive: true });
     expect(failureOf(() => openDataDirectory({ path })).code).to.equal('E_DATA_DAMAGED');
     expect(readdirSync(path)).to.deep.equal(['postgres']);
+  });
+
+  it('refuses keys that a node has made without a format file', () => {
+    const path = fresh();
+    openNodeKeys(path);
+    expect(failureOf(() => openDataDirectory({ path })).code).to.equal('E_DATA_DAMAGED');
+    expect(readdirSync(path)).to.deep.equal(['keys']);
   });
 
   it('refuses a disk with too little room before anything is written', () => {

@@ -58,6 +58,23 @@ describe('PartitionLeases', () => {
     expect(leftMs(1), 'renewed').to.be.within(1, TTL_MS);
   });
 
+  it('says who works on a partition, and for how much longer it may', async () => {
+    const leases = open();
+    expect(leases.custodyOf(1)).to.include({ slot: undefined });
+    expect(leases.custodyOf(1).leaseLeftMs).to.be.lessThan(0);
+    await leases.start();
+    await leases.tokensFor('match-1');
+    expect(leases.custodyOf(1)).to.include({ slot: 'match-1' });
+    expect(leases.custodyOf(1).leaseLeftMs).to.be.within(1, TTL_MS);
+    await store.release([1], 'match', 'node-a');
+    await store.acquire(1, 'match', 'node-b', 60_000);
+    await until(() => leases.custodyOf(1).leaseLeftMs <= 0, 2_000);
+    expect(leases.custodyOf(3).leaseLeftMs, 'the slot may not act at all').to.be.at.most(0);
+    expect(leases.custodyOf(0).leaseLeftMs).to.be.greaterThan(0);
+    leases.givenUp('match-1');
+    expect(leases.custodyOf(1)).to.include({ slot: undefined });
+  });
+
   it('fences the last incarnation of a slot when the next one gets its tokens', async () => {
     const leases = open();
     await leases.start();

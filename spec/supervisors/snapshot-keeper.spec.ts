@@ -23,7 +23,11 @@ describe('SnapshotKeeper', () => {
   let file: string;
   let present: Snapshot;
   let isAway: boolean;
+  /** Before PostgreSQL answers a look, and before what it loads is here. */
+  let onLook: () => Promise<void>;
+  let onLoad: () => Promise<void>;
   let loads: number;
+  let renewals: number;
   let logged: string[];
   let keepers: SnapshotKeeper[];
 
@@ -31,7 +35,10 @@ describe('SnapshotKeeper', () => {
     file = join(specDirectory('snapshot'), 'rules.json');
     present = snapshotOf(1);
     isAway = false;
+    onLook = () => Promise.resolve();
+    onLoad = () => Promise.resolve();
     loads = 0;
+    renewals = 0;
     logged = [];
     keepers = [];
   });
@@ -43,11 +50,17 @@ describe('SnapshotKeeper', () => {
       return value;
     };
     const source = {
-      currentVersion: async () => answer(present.version),
+      currentVersion: async () => {
+        await onLook();
+        return answer(present.version);
+      },
       load: async () => {
         loads += 1;
-        return answer(present);
+        const loaded = answer(present);
+        await onLoad();
+        return loaded;
       },
+      renew: () => void (renewals += 1),
     };
     const log = (_fields: unknown, text?: string): void => void logged.push(text ?? String(_fields));
     const keeper = new SnapshotKeeper(source, file, { info: log, warn: log } as never);
@@ -76,6 +89,48 @@ describe('SnapshotKeeper', () => {
     await keeper.start();
     present = snapshotOf(2);
     await until(() => seen.length === 2, 1_500);
+  });
+
+  it('finds a change behind looks that are never answered', async () => {
+    const { keeper, seen } = open();
+    await keeper.start();
+    let lost = 3;
+    onLook = () => (lost-- > 0 ? new Promise(() => undefined) : Promise.resolve());
+    present = snapshotOf(2);
+    await until(() => seen.length === 2, 5_000);
+    expect([seen, renewals]).to.deep.equal([[1, 2], 3]);
+  });
+
+  it('finds a change behind a load that does not end, and no longer takes what that brings when it does', async () => {
+    const { keeper, seen } = open();
+    await keeper.start();
+    const late = Promise.withResolvers<void>();
+    onLoad = () => late.promise;
+    present = snapshotOf(2);
+    await until(() => loads === 2, 1_500);
+    onLoad = () => Promise.resolve();
+    present = snapshotOf(3);
+    await until(() => seen.length === 2, 5_000);
+    late.resolve();
+    await delay(100);
+    expect(seen).to.deep.equal([1, 3]);
+  });
+
+  it('takes looks that are answered late for what they are, and loads once for all of them', async () => {
+    const { keeper, seen } = open();
+    await keeper.start();
+    const late = Promise.withResolvers<void>();
+    let looks = 0;
+    onLook = () => {
+      looks += 1;
+      return late.promise;
+    };
+    present = snapshotOf(2);
+    await until(() => looks === 3, 5_000);
+    const before = loads;
+    late.resolve();
+    await until(() => seen.length === 2, 1_500);
+    expect([seen, loads]).to.deep.equal([[1, 2], before + 1]);
   });
 
   it('follows PostgreSQL back when it was restored to an earlier version', async () => {

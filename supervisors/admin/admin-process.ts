@@ -2,7 +2,7 @@
  * Entry of the admin process: the admin and health ports, with connections of its own to Redis and PostgreSQL. What
  * only the supervisor knows (the tree, the counters, what is in effect) it asks for.
  */
-import type { AdminPort, Readiness } from '../../gateways/admin/admin-port.ts';
+import type { AdminPort, Caller, Readiness } from '../../gateways/admin/admin-port.ts';
 import type { ActorDocument, StatusDocument } from '../../gateways/admin/documents.ts';
 import { AdminServer } from '../../gateways/admin/admin-server.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
@@ -11,28 +11,42 @@ import { PostgresAuditLog } from '../../gateways/postgres/audit-log.ts';
 import { PostgresConfigAudit } from '../../gateways/postgres/config-audit.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import type { Connection } from '../../gateways/postgres/connection.ts';
+import { canonicalHostname } from '../../actors/hostname.ts';
 import type { Settings } from '../../actors/settings.ts';
+import { Calls } from '../../runtime/calls.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import type { Bounds } from '../../runtime/durable/durable-store.ts';
+import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
 import type { CounterSample } from '../../runtime/shared/counters.ts';
+import type { ChildOperation } from '../../runtime/supervision/child-operation.ts';
 import { expose } from '../../runtime/telemetry/exposition.ts';
 import { openLog } from '../../runtime/telemetry/log.ts';
 import type { LogOptions } from '../../runtime/telemetry/log.ts';
-import { Calls } from '../calls.ts';
+import { rejectBounds } from '../reject-bounds.ts';
 import { openStore } from '../threads/store.ts';
 import type { StoreParams } from '../threads/store.ts';
 import type { AdminInForce, Applied, ToWorker } from '../threads/worker-messages.ts';
+import { Books } from './books.ts';
 import { auditLogDocument, configAuditDocument, listed } from './documents.ts';
+import { failuresPort } from './failures-port.ts';
 import { keysPort } from './keys-port.ts';
-import { ledgerPorts } from './ledger-port.ts';
-import { ledgerSamples } from './ledger-samples.ts';
+import { ledgerPort } from './ledger-port.ts';
+import { ledgerSamples, rejectSamples } from './ledger-samples.ts';
 import { LiveFeed } from './live-feed.ts';
+import { partitionsPort } from './partitions-port.ts';
 import { rulePorts } from './rule-ports.ts';
+import { ResubmissionStore } from './resubmission-store.ts';
 import { settingsPort } from './settings-port.ts';
 
 export interface AdminParams extends StoreParams, AdminInForce {
   databaseUrl: string;
+  storeName: string;
   partitions: number;
+  /** Of the ingest mailbox, from the memory of the store. */
+  bounds: Bounds;
+  /** What the store must be for an acknowledgement to be true. */
+  safety: StoreSafetyOptions;
   /** Hex. */
   pepper: string;
   addresses: { adminHost: string; adminPort: number; healthHost: string; healthPort: number };
@@ -62,15 +76,28 @@ hostProcess(async (host) => {
   });
   const readiness = watchReadiness(calls);
   const ask = <T>(name: string): Promise<T> => calls.ask<T>(name, undefined, CALL_TIMEOUT_MS);
+  const operate = <T>(operation: ChildOperation, id: string, { keyName }: Caller): Promise<T> =>
+    calls.ask('operate', { operation, id, by: keyName }, RESTART_TIMEOUT_MS);
   const onChange = (): void => host.post({ type: 'configuration changed' });
   const stored = new Set(params.snapshot.keys.map(({ name }) => name));
 
-  const { ledger, partitions } = ledgerPorts({
-    store: opened.store,
+  const books = new Books({ store: opened.store, clock: systemClock, partitions: params.partitions });
+  const ledger = ledgerPort({
+    books,
     database,
+    storeName: params.storeName,
     clock: systemClock,
+  });
+  const resubmissions = new ResubmissionStore(params, params.safety);
+  const failures = failuresPort({
+    database,
+    store: () => resubmissions.open(),
+    storeName: params.storeName,
     partitions: params.partitions,
-    owners: () => ask('partitions'),
+    bounds: () => ({ ...params.bounds, messagesMax: inForce.settings['mailbox.ingest.eventsMax'] }),
+    rejectBounds: () => rejectBounds(inForce.settings),
+    clock: systemClock,
+    log,
   });
   let version: Promise<string> | undefined;
   const port: AdminPort = {
@@ -101,16 +128,30 @@ hostProcess(async (host) => {
     }),
     ...rulePorts(database, onChange),
     ...auditPorts(database),
+    failures,
     actors: {
       tree: () => ask<ActorDocument>('tree'),
       restart: (id, how, { keyName }) => calls.ask('restart', { id, how, by: keyName }, RESTART_TIMEOUT_MS),
+      suspend: (id, caller) => operate('suspend', id, caller),
+      resume: (id, caller) => operate('resume', id, caller),
+      inspect: (id, caller) => operate('inspect', id, caller),
     },
-    partitions,
+    partitions: partitionsPort({
+      store: opened.store,
+      books,
+      ledger,
+      owners: () => ask('partitions'),
+      destinations: () => inForce.snapshot.destinations.map(({ name }) => name),
+    }),
     ledger,
     metrics: {
       exposition: async () => {
         const samples = await ask<CounterSample[]>('samples');
-        return expose([...samples, ...(await ledger.read().then(ledgerSamples, () => []))]);
+        const [books, rejects] = await Promise.all([
+          ledger.read().then(ledgerSamples, () => []),
+          ledger.rejects().then(rejectSamples, () => []),
+        ]);
+        return expose([...samples, ...books, ...rejects]);
       },
       rates: () => ask('rates'),
     },
@@ -135,6 +176,7 @@ hostProcess(async (host) => {
     keys.replace(news.keys);
     server.rate = rateOf(news.settings);
     log.level = news.settings['log.level'];
+    log.debug({ version: news.version, api_keys: news.keys.length }, 'configuration applied');
     host.post({ type: 'applied', version: news.version } satisfies Applied);
   };
   host.onMessage((message) => {
@@ -148,7 +190,9 @@ hostProcess(async (host) => {
       readiness.stop();
       server.close();
       feed.close();
-      await Promise.all([opened.close(), database.close()]);
+      books.stop();
+      failures.stop();
+      await Promise.all([opened.close(), resubmissions.close(), database.close()]);
     },
   };
 });
@@ -173,7 +217,10 @@ function auditPorts(database: Connection): Pick<AdminPort, 'configAudit' | 'audi
       verify: () => configAudit.verify(),
     },
     auditLogs: {
-      search: async (question) => listed(await auditLog.search(question), auditLogDocument),
+      search: async (question) => {
+        const hostname = question.hostname === undefined ? undefined : canonicalHostname(question.hostname);
+        return listed(await auditLog.search({ ...question, hostname }), auditLogDocument);
+      },
     },
   };
 }

@@ -174,5 +174,7 @@ export function auditLogDocument(row: AuditLogEntry): AuditLogEntryDocument {
     alerts: row.alerts,
     correlation_id: row.correlationId,
     raw_message: row.raw,
+    text_repaired: row.textRepaired,
+    raw_base64: row.rawBytes === null ? null : Buffer.from(row.rawBytes).toString('base64'),
   };
 }

@@ -3,33 +3,36 @@
  */
 import { TERMINAL_STATES } from '../../actors/event.ts';
 import type { LedgerDocument } from '../../gateways/admin/documents.ts';
-import type { DurableStore, Ledger } from '../../runtime/durable/durable-store.ts';
+import type { Ledger } from '../../runtime/durable/durable-store.ts';
+
+/** Rejects of the whole installation, since ever. */
+export interface RejectFigures {
+  kept: number;
+  keptBytes: number;
+  evicted: number;
+  resubmitted: number;
+  discarded: number;
+}
 
 /** What only PostgreSQL knows. */
 export interface OutsideFigures {
-  rejected: number;
+  rejects: RejectFigures;
   /** By partition. */
   lost: ReadonlyMap<number, number>;
 }
 
-export async function ledgerDocument(
-  store: DurableStore,
-  partitions: number,
-  outside: OutsideFigures,
-): Promise<LedgerDocument> {
-  const question = { terminal: TERMINAL_STATES, inputLanes: ['ingest'] };
-  const ledgers = await Promise.all(
-    Array.from({ length: partitions }, (_, partition) => store.ledger(partition, question)),
-  );
+/** `ledgers` by partition. */
+export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigures): LedgerDocument {
   const sum = (pick: (ledger: Ledger) => number): number =>
     ledgers.reduce((total, ledger) => total + pick(ledger), 0);
   const counter = (name: string): number => sum(({ counters }) => counters[name] ?? 0);
+  const { kept, evicted, discarded } = outside.rejects;
   return {
     accepted: sum(({ accepted }) => accepted),
     replayed: sum(({ replayed }) => replayed),
     terminal: Object.fromEntries(TERMINAL_STATES.map((name) => [name, counter(name)])),
     in_flight: sum(({ inFlight }) => inFlight),
-    rejected: outside.rejected,
+    rejected: kept + evicted + discarded,
     balanced: ledgers.every(({ balanced }) => balanced),
     lost: [...outside.lost.values()].reduce((total, lost) => total + lost, 0),
     alerts: {

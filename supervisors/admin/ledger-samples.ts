@@ -1,5 +1,8 @@
 /** The ledger as metrics, read at the scrape. */
+import { alertLane, destinationOf } from '../../actors/forward/messages.ts';
+import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
 import type { LedgerDocument } from '../../gateways/admin/documents.ts';
+import type { RejectFigures } from './ledger-document.ts';
 import type { CounterSample } from '../../runtime/shared/counters.ts';
 
 export function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
@@ -44,6 +47,34 @@ export function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
   ];
 }
 
+/** Rejects of the whole installation, as metrics. */
+export function rejectSamples(rejects: RejectFigures): CounterSample[] {
+  const { kept, keptBytes, evicted, resubmitted, discarded } = rejects;
+  return [
+    {
+      name: 'mutt_rejects_kept',
+      kind: 'gauge',
+      help: 'Rejects that PostgreSQL keeps.',
+      values: [{ labels: {}, value: kept }],
+    },
+    {
+      name: 'mutt_rejects_kept_bytes',
+      kind: 'gauge',
+      help: 'Bytes of their bodies.',
+      values: [{ labels: {}, value: keptBytes }],
+    },
+    {
+      name: 'mutt_rejects_handled_total',
+      kind: 'counter',
+      help: 'Parked rejects by what became of them.',
+      values: Object.entries({ evicted, resubmitted, discarded }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
+    },
+  ];
+}
+
 type Partition = LedgerDocument['partitions'][number];
 
 /** Events in the ingest mailbox of a partition. */
@@ -52,8 +83,24 @@ export function ingestWaiting({ lanes }: Pick<Partition, 'lanes'>): number {
 }
 
 /** Alerts of a partition that wait for their destinations, those set aside for a retry included. */
-export function alertsWaiting({ lanes, delayed }: Pick<Partition, 'lanes' | 'delayed'>): number {
-  const waiting = Object.entries(lanes).filter(([lane]) => lane.startsWith('alert:'));
-  const later = Object.values(delayed).reduce((total, count) => total + count, 0);
-  return later + waiting.reduce((total, [, { entries }]) => total + entries, 0);
+export function alertsWaiting(partition: Pick<Partition, 'lanes' | 'delayed'>): number {
+  const waiting = [...mailboxDepths(partition)].filter(([mailbox]) => mailbox.startsWith(alertLane('')));
+  return waiting.reduce((total, [, depth]) => total + depth, 0);
+}
+
+/** Events or alerts by mailbox; alerts that are set aside for a retry are still in that of their destination. */
+export function mailboxDepths({
+  lanes,
+  delayed,
+}: Pick<Partition, 'lanes' | 'delayed'>): ReadonlyMap<string, number> {
+  const depths = new Map<string, number>();
+  for (const [lane, { entries, messages }] of Object.entries(lanes)) {
+    // An alert is an entry; what is not consumed from the head has no exact number of messages.
+    depths.set(lane, lane === INGEST_LANE ? Math.max(0, messages) : entries);
+  }
+  for (const [set, members] of Object.entries(delayed)) {
+    const mailbox = alertLane(destinationOf(set));
+    depths.set(mailbox, (depths.get(mailbox) ?? 0) + members);
+  }
+  return depths;
 }

@@ -21,7 +21,7 @@ export interface UnpackOptions {
   /** The directory below it. */
   name: string;
   packages: readonly string[];
-  /** What must be in `usr/bin` afterwards. */
+  /** What must be in `usr/bin` or `usr/sbin` afterwards. */
   program: string;
   log: ServerLog;
 }
@@ -34,7 +34,7 @@ export async function unpackPackages(options: UnpackOptions): Promise<void> {
   const lock = await waitForLock(join(toolsDir, `${name}.lock`));
   const work = join(toolsDir, `${name}.draft`);
   try {
-    if (existsSync(join(target, 'usr', 'bin', program))) return;
+    if (holds(target, program)) return;
     options.log(`${name}: none installed; unpacking one from the distribution archive (installs nothing)`);
     rmSync(work, { recursive: true, force: true });
     const root = join(work, 'root');
@@ -61,7 +61,7 @@ export async function unpackPackages(options: UnpackOptions): Promise<void> {
     for (const file of readdirSync(downloads).filter((name) => name.endsWith('.deb'))) {
       await execute('dpkg-deb', ['-x', join(downloads, file), root]);
     }
-    if (!existsSync(join(root, 'usr', 'bin', program))) {
+    if (!holds(root, program)) {
       throw new CodedError('E_UNPACK', `the archive holds no ${program}`);
     }
     rmSync(target, { recursive: true, force: true });
@@ -80,6 +80,10 @@ export function libraryPathOf(root: string): string {
     for (const name of readdirSync(base)) if (name.includes('-linux-')) found.push(join(base, name));
   }
   return found.join(':');
+}
+
+function holds(root: string, program: string): boolean {
+  return ['bin', 'sbin'].some((directory) => existsSync(join(root, 'usr', directory, program)));
 }
 
 async function missingPackages(names: readonly string[]): Promise<string[]> {

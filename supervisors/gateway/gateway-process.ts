@@ -58,6 +58,7 @@ export type FromGateway =
   | { type: 'lost'; ranges: LostRange[] }
   | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
 
+const INGEST_MODULE = new URL('../threads/ingest-thread.ts', import.meta.url).href;
 const THREAD_START_TIMEOUT_MS = 20_000;
 const THREAD_HEAP_MB_MAX = 512;
 /** Threads at once; what a pool may have and one that is just being replaced. */
@@ -90,6 +91,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
   let inForce: GatewayInForce = params;
   const threadPool = new ThreadPool({
     spareThreads: 1,
+    preload: [INGEST_MODULE],
     threadsMax: THREADS_MAX,
     heapMbMax: THREAD_HEAP_MB_MAX,
   });
@@ -97,7 +99,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     const slot: ThreadSlot = new ThreadSlot({
       id,
       pool: threadPool,
-      moduleUrl: new URL('../threads/ingest-thread.ts', import.meta.url).href,
+      moduleUrl: INGEST_MODULE,
       params: async (): Promise<IngestThreadParams> => ({
         redisUrl: params.redisUrl,
         databaseUrl: params.databaseUrl,
@@ -119,8 +121,10 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
         else post({ type: 'lost', ranges: [message] });
       },
       onLog: threadLog(log, id),
+      hasBlackBox: true,
     });
     host.report(slot.id, slot.counters);
+    if (slot.blackBox !== undefined) host.reportBlackBox(slot.id, slot.blackBox);
     return slot;
   };
   const threads = new IngestThreads(systemClock);
@@ -130,6 +134,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     threads,
     openSlot,
     onLeft: (id) => post({ type: 'left', worker: id }),
+    tree: host.tree,
   });
   const { supervisor } = ingest;
   supervisor.observe((event) => {
@@ -157,6 +162,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     inForce = change;
     const { version, settings } = change;
     log.level = settings['log.level'];
+    log.debug({ version, api_keys: change.keys.length }, 'configuration applied');
     ingestSize.aimAt(settings['pool.ingest.size']);
     for (const slot of ingest.slots)
       slot.post({ type: 'snapshot', version, settings } satisfies ToWorker<InForce>);

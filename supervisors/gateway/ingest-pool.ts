@@ -2,6 +2,7 @@
  * The decoding threads of one gateway process, as many as are wanted: a further one takes batches as soon as it runs;
  * one that leaves gets no new batch, answers what it has, and stops.
  */
+import type { TreePlace } from '../../runtime/placement.ts';
 import { Supervisor } from '../../runtime/supervision/supervisor.ts';
 import type { ChildSpec } from '../../runtime/supervision/child-spec.ts';
 import type { ThreadSlot } from '../../runtime/thread/thread-slot.ts';
@@ -15,6 +16,7 @@ export interface IngestPoolOptions {
   threads: IngestThreads;
   openSlot: (id: string) => ThreadSlot;
   onLeft: (id: string) => void;
+  tree?: TreePlace;
 }
 
 const THREAD_STOP_MS = 10_000;
@@ -29,12 +31,15 @@ export class IngestPool implements ResizablePool {
   constructor(options: IngestPoolOptions) {
     this.#options = options;
     this.#size = options.size;
-    this.supervisor = new Supervisor({
-      id: `${options.gateway}-threads`,
-      strategy: 'oneForOne',
-      intensity: THREAD_INTENSITY,
-      children: Array.from({ length: options.size }, (_, index) => this.#child(this.#join(index))),
-    });
+    this.supervisor = new Supervisor(
+      {
+        id: `${options.gateway}-threads`,
+        strategy: 'oneForOne',
+        intensity: THREAD_INTENSITY,
+        children: Array.from({ length: options.size }, (_, index) => this.#child(this.#join(index))),
+      },
+      { tree: options.tree },
+    );
   }
 
   get size(): number {

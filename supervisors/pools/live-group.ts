@@ -5,37 +5,20 @@
  * Invariant: a change that cannot be made now rejects (kind `transient`) and leaves the group as it was.
  */
 import { CodedError } from '../../runtime/errors.ts';
-import type { StartChild } from '../../runtime/placement.ts';
 import type { ChildSpec, SupervisorSpec } from '../../runtime/supervision/child-spec.ts';
 import { supervisorChild } from '../../runtime/supervision/supervisor-child.ts';
-import type { Supervisor, SupervisorOptions } from '../../runtime/supervision/supervisor.ts';
+import type { StartSupervisor } from '../../runtime/supervision/supervisor-child.ts';
+import type { Supervisor } from '../../runtime/supervision/supervisor.ts';
 
 export class LiveGroup {
   /** For the child spec of the group. */
-  readonly start: StartChild;
+  readonly start: StartSupervisor<unknown>;
   readonly id: string;
   readonly #children: ChildSpec[] = [];
-  #present: Supervisor | undefined;
-  #isStarting = false;
 
-  constructor(spec: Omit<SupervisorSpec, 'children'>, options: SupervisorOptions) {
+  constructor(spec: Omit<SupervisorSpec, 'children'>) {
     this.id = spec.id;
-    const startGroup = supervisorChild({ ...spec, children: this.#children }, options);
-    const start: StartChild = async (request) => {
-      this.#isStarting = true;
-      try {
-        const supervisor = (await startGroup(request)) as Supervisor;
-        this.#present = supervisor;
-        void supervisor.exited.then(() => {
-          this.#present = undefined;
-        });
-        return supervisor;
-      } finally {
-        this.#isStarting = false;
-      }
-    };
-    start.abandon = (reason) => startGroup.abandon?.(reason);
-    this.start = start;
+    this.start = supervisorChild({ ...spec, children: this.#children });
   }
 
   /** Starts it at the end of the order; before the group's own start it is only noted. Rejects when it cannot start. */
@@ -69,11 +52,16 @@ export class LiveGroup {
 
   /** Undefined when the group does not run: then the next start takes the list as it is. */
   #running(): Supervisor | undefined {
-    const status = this.#isStarting ? 'starting' : this.#present?.describe().status;
-    if (status === undefined || status === 'running') return this.#present;
-    throw new CodedError('E_GROUP_BUSY', `the group ${this.id} is ${status} and cannot be changed now`, {
-      kind: 'transient',
-      mend: 'It is tried again.',
-    });
+    const { present } = this.start;
+    if (present === undefined || present.status === 'ended') return undefined;
+    if (present.status === 'running') return present;
+    throw new CodedError(
+      'E_GROUP_BUSY',
+      `the group ${this.id} is ${present.status} and cannot be changed now`,
+      {
+        kind: 'transient',
+        mend: 'It is tried again.',
+      },
+    );
   }
 }

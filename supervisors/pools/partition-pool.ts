@@ -11,7 +11,7 @@
 import type { StartChild } from '../../runtime/placement.ts';
 import type { ChildSpec } from '../../runtime/supervision/child-spec.ts';
 import type { ThreadSlot } from '../../runtime/thread/thread-slot.ts';
-import type { PartitionLeases } from '../partition-leases.ts';
+import type { Custody, PartitionLeases } from '../partition-leases.ts';
 import { dealPartitions } from './deal-partitions.ts';
 import type { LiveGroup } from './live-group.ts';
 import type { ResizablePool } from './pool-size.ts';
@@ -71,6 +71,10 @@ export class PartitionPool implements ResizablePool {
   /** Tokens for a slot's next incarnation. */
   tokensFor(id: string): ReturnType<PartitionLeases['tokensFor']> {
     return this.#leases?.tokensFor(id) ?? Promise.resolve([]);
+  }
+
+  custodyOf(partition: number): Custody {
+    return this.#leases?.custodyOf(partition) ?? { slot: undefined, leaseLeftMs: 0 };
   }
 
   isAt(target: number): boolean {

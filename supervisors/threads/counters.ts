@@ -19,6 +19,12 @@ function counterSet<K extends string>(
   };
 }
 
+const evicted = (bound: 'key' | 'all'): Omit<CounterDefinition, 'kind'> => ({
+  name: 'mutt_ingest_evicted_rejects_total',
+  labels: { bound },
+  help: 'Parked rejects that went for newer ones, by whose bound was reached: that of their API key, or of all.',
+});
+
 export const INGEST_COUNTERS = counterSet({
   events: { name: 'mutt_ingest_stored_events_total', help: 'Events stored in the ingest mailbox.' },
   rejects: { name: 'mutt_ingest_parked_rejects_total', help: 'Unusable records that were parked.' },
@@ -26,10 +32,8 @@ export const INGEST_COUNTERS = counterSet({
     name: 'mutt_ingest_dropped_rejects_total',
     help: 'Rejects given up before they were parked: their store was away, or too slow for so many.',
   },
-  rejectsEvicted: {
-    name: 'mutt_ingest_evicted_rejects_total',
-    help: 'Parked rejects that went for newer ones, at the bound of their API key.',
-  },
+  rejectsEvictedOfKey: evicted('key'),
+  rejectsEvictedOfAll: evicted('all'),
   frames: { name: 'mutt_ingest_frames_total', help: 'Frames stored in the ingest mailbox.' },
   frameBytes: { name: 'mutt_ingest_frame_bytes_total', help: 'Bytes of these frames.' },
 });

@@ -7,13 +7,16 @@ import { deliverAlert } from '../../actors/forward/delivery.ts';
 import { forwardActor } from '../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../actors/forward/forward-actor.ts';
 import type { LaneReport } from '../../actors/forward/lane-watch.ts';
+import { alertLane } from '../../actors/forward/messages.ts';
 import { retryDelayMs } from '../../actors/forward/retry-policy.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
+import { laneFull } from '../../runtime/durable/store-errors.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { FORWARD_COUNTERS } from './counters.ts';
+import { PartitionWaits } from './partition-waits.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
 import type { Applied, ForwardInForce, ToWorker } from './worker-messages.ts';
@@ -47,11 +50,13 @@ export const threadMain: ThreadMain = async (host) => {
     connectionsMax: CONNECTIONS_MAX,
   });
   let inForce: ForwardInForce = params;
+  const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   const forward = localChild<ForwardMessage>(
     host.system,
     'forward',
-    (context) =>
-      forwardActor({
+    (context) => {
+      waits.clear();
+      return forwardActor({
         store,
         tokens: new Map(params.tokens),
         destinations: inForce.destinations,
@@ -60,12 +65,12 @@ export const threadMain: ThreadMain = async (host) => {
         timeoutMsMax: params.leaseTtlMs / 2,
         retryBackoffMs: (attempts) => {
           const { 'forward.retry.baseMs': baseMs, 'forward.retry.delayMaxMs': delayMsMax } = inForce.settings;
-          return retryDelayMs(attempts, Math.random, undefined, { baseMs, delayMsMax });
+          return retryDelayMs(attempts, Math.random, { baseMs, delayMsMax });
         },
         breakerMs: (failures) => {
           const { 'forward.breaker.baseMs': baseMs, 'forward.breaker.delayMaxMs': delayMsMax } =
             inForce.settings;
-          return retryDelayMs(failures, Math.random, undefined, { baseMs, delayMsMax });
+          return retryDelayMs(failures, Math.random, { baseMs, delayMsMax });
         },
         sharers: () => inForce.sharers,
         leaseLeftMs: () => host.vitals.get('leaseUntilMs') - processMs(),
@@ -75,7 +80,13 @@ export const threadMain: ThreadMain = async (host) => {
           host.counters.add(FORWARD_COUNTERS.at[name]);
         },
         onLanes: (lanes) => host.post({ type: 'lanes', lanes } satisfies FromForwardThread),
-      })(context),
+        onStuck: (partition, stuck) =>
+          waits.set(
+            partition,
+            [...stuck].map(([name, lane]) => ({ mailbox: alertLane(name), error: laneFull(lane) })),
+          ),
+      })(context);
+    },
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' } },
   );
   const hasApplied = (): void => {
@@ -90,6 +101,7 @@ export const threadMain: ThreadMain = async (host) => {
   return {
     children: [{ id: 'forward', start: forward.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS }],
     close: async () => {
+      waits.close();
       client.close();
       await close();
     },

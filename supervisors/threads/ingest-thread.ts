@@ -18,6 +18,7 @@ import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads.ts';
+import { rejectBounds } from '../reject-bounds.ts';
 import { INGEST_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
@@ -56,7 +57,7 @@ export const threadMain: ThreadMain = async (host) => {
     connectionsMax: 1,
     applicationName: `mutt-${host.slotId}`,
   });
-  const rejects = rejectQueue(host, new PostgresRejectStore(database));
+  const rejects = rejectQueue(host, new PostgresRejectStore(database, () => rejectBounds(settings)));
   const newFrameId = uuidV7Maker(systemClock, (bytes) => randomFillSync(bytes));
   const witnessed = new Float64Array(params.witnessed);
 
@@ -183,17 +184,27 @@ function rejectQueue(host: ThreadHost, store: RejectStore): RejectQueue {
   const tellDropped = occasionally((count, fields) =>
     host.log('warn', 'rejects were dropped', { count, ...fields }),
   );
-  const tellEvicted = occasionally((count) =>
+  const tellEvictedOfKey = occasionally((count) =>
     host.log('warn', 'rejects are at the bound of their API key: the oldest went', { count }),
+  );
+  const tellEvictedOfAll = occasionally((count) =>
+    host.log('warn', 'rejects are at the bound of all: the oldest of those keys went that hold most', {
+      count,
+    }),
   );
   return new RejectQueue({
     store,
     clock: systemClock,
     onParked: (count, evicted) => {
       host.counters.add(at.rejects, count);
-      if (evicted === 0) return;
-      host.counters.add(at.rejectsEvicted, evicted);
-      tellEvicted(evicted);
+      if (evicted.ofKey > 0) {
+        host.counters.add(at.rejectsEvictedOfKey, evicted.ofKey);
+        tellEvictedOfKey(evicted.ofKey);
+      }
+      if (evicted.ofAll > 0) {
+        host.counters.add(at.rejectsEvictedOfAll, evicted.ofAll);
+        tellEvictedOfAll(evicted.ofAll);
+      }
     },
     onDropped: (count, why, code) => {
       host.counters.add(at.rejectsDropped, count);

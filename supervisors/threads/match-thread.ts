@@ -17,6 +17,7 @@ import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { MATCH_COUNTERS } from './counters.ts';
+import { PartitionWaits } from './partition-waits.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
 import type { Applied, MatchInForce, ToWorker } from './worker-messages.ts';
@@ -43,16 +44,19 @@ export const threadMain: ThreadMain = async (host) => {
     applicationName: `mutt-${host.slotId}`,
   });
   const { counters, vitals } = host;
+  const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   const tap = new EventTap({ clock: systemClock, report: (tapped) => host.post(tapped) });
   const handler = new MatchHandler(
     {
       audit: new PostgresAuditStore(database),
       quarantine: new PostgresQuarantineStore(database),
       auditUnmatched: () => settings['audit.unmatched.policy'],
-      alertBounds: () => ({
+      alertBounds: {
         ...params.alertBounds,
-        entriesMax: Math.min(params.alertBounds.entriesMax, settings['mailbox.alert.alertsMax']),
-      }),
+        get entriesMax() {
+          return Math.min(params.alertBounds.entriesMax, settings['mailbox.alert.alertsMax']);
+        },
+      },
       count: (what, n) => counters.add(MATCH_COUNTERS.at[what], n),
       onDecided: () => {
         vitals.doing = '';
@@ -79,6 +83,7 @@ export const threadMain: ThreadMain = async (host) => {
         onApplied(handler.apply(change.snapshot));
       },
       openConsumer: () => {
+        waits.clear();
         const consumer = createConsumer({
           store,
           lane: INGEST_LANE,
@@ -87,6 +92,8 @@ export const threadMain: ThreadMain = async (host) => {
           onProgress: (_partition, mark) => {
             vitals.doing = mark === undefined ? '' : formatMark(mark);
           },
+          onWaiting: (partition, error) =>
+            waits.set(partition, error === undefined ? [] : [{ mailbox: INGEST_LANE, error }]),
           mayAct: () => vitals.get('leaseUntilMs') > processMs(),
           batchMessagesMax: () => settings['match.batch.eventsMax'],
         });
@@ -111,6 +118,7 @@ export const threadMain: ThreadMain = async (host) => {
     children: [{ id: 'match', start: match.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS }],
     close: async () => {
       tap.close();
+      waits.close();
       await Promise.all([database.close(), closeStore()]);
     },
   };

@@ -7,6 +7,7 @@ import { keepDeadLetters } from '../../actors/remediation/dead-letter-handler.ts
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { PostgresDeadLetterStore } from '../../gateways/postgres/dead-letter-store.ts';
 import { PostgresQuarantineStore } from '../../gateways/postgres/quarantine-store.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { createConsumer } from '../../runtime/durable/consumer.ts';
 import type { Offence } from '../../runtime/durable/consumer.ts';
 import type { QuarantinedEvent } from '../../actors/ports.ts';
@@ -15,6 +16,7 @@ import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadMain } from '../../runtime/thread/entry.ts';
 import { REMEDIATION_COUNTERS } from './counters.ts';
+import { PartitionWaits } from './partition-waits.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
 import type { Applied, InForce, ToWorker } from './worker-messages.ts';
@@ -36,11 +38,13 @@ export const threadMain: ThreadMain = async (host) => {
   });
   const letters = new PostgresDeadLetterStore(database);
   const quarantine = new PostgresQuarantineStore(database);
+  const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   const remediation = localChild(
     host.system,
     'remediation',
     consumerActor({
       openConsumer: () => {
+        waits.clear();
         const consumer = createConsumer({
           store,
           lane: DEAD_LANE,
@@ -50,6 +54,8 @@ export const threadMain: ThreadMain = async (host) => {
             await quarantine.quarantine([unreadableLetter(offence)]);
             return { counters: { alerts_unreadable: 1 } };
           },
+          onWaiting: (partition, error) =>
+            waits.set(partition, error === undefined ? [] : [{ mailbox: DEAD_LANE, error }]),
           mayAct: () => host.vitals.get('leaseUntilMs') > processMs(),
         });
         for (const [partition, token] of params.tokens) consumer.assign(partition, token);
@@ -67,6 +73,7 @@ export const threadMain: ThreadMain = async (host) => {
       { id: 'remediation', start: remediation.start, restart: 'permanent', shutdownDeadlineMs: STOP_MS },
     ],
     close: async () => {
+      waits.close();
       await Promise.all([database.close(), close()]);
     },
   };

@@ -22,11 +22,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /**
  * Waits for the connection once; later losses mend themselves. `name` is what the server's client list shows. With
  * `safety`, for those who acknowledge, a server that is unsafe is refused now, and after a reconnect takes no append.
+ * `writerTtlMs` is how long it knows an idle writer's last append.
  */
 export async function openStore(
   params: StoreParams,
   name: string,
   safety?: StoreSafetyOptions,
+  writerTtlMs?: number,
 ): Promise<OpenStore> {
   const connection = connectRedis({ url: params.redisUrl, name });
   try {
@@ -40,6 +42,7 @@ export async function openStore(
     connection,
     connectReader: () => connectRedis({ url: params.redisUrl, name: `${name}-reader` }),
     prefix: params.keyPrefix,
+    ...(writerTtlMs === undefined ? {} : { writerTtlMs }),
     ...(safety === undefined ? {} : { recheck: (again) => assertStoreIsSafe(again, safety) }),
   });
   return {

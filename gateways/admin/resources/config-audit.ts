@@ -22,6 +22,7 @@ const RESOURCES = [
   'device_teams',
   'development_hosts',
   'destinations',
+  'rejects',
 ] as const;
 
 export function configAuditEndpoints(audit: ConfigAuditPort): AnyEndpoint[] {

@@ -18,7 +18,8 @@ export function partitionEndpoints(partitions: PartitionsPort): AnyEndpoint[] {
       path,
       scope: 'read',
       tag: 'partitions',
-      summary: 'Who handles each partition, what waits in it, and since when',
+      summary:
+        'Who handles each partition, what waits in it, since when, why it is held back, and until when',
       replies: { 200: { description: 'All partitions', schema: listOf(partitionDocument) } },
       errors,
       answer: async () => ok({ items: await partitions.list(), next: null }),

@@ -14,6 +14,7 @@ import type { GatewayLog } from '../../http/log.ts';
 import { readPresentedKey } from '../../http/presented-key.ts';
 import { writeProblem } from '../../http/problem.ts';
 import type { Problem } from '../../http/problem.ts';
+import { RepeatedLook } from '../../http/repeated-look.ts';
 import type { HttpServer, WebSocket, WebSocketBehavior } from '../../http/server.ts';
 import { holds } from '../admission.ts';
 import type { Admission, HeaderPair } from '../admission.ts';
@@ -62,10 +63,16 @@ export class StreamServer {
   readonly #options: StreamServerOptions;
   readonly #limits: typeof STREAM_LIMITS;
   readonly #sockets = new Map<WebSocket<Session>, StreamClient>();
-  #cancelLook: (() => void) | undefined;
+  readonly #looks: RepeatedLook;
 
   constructor(options: StreamServerOptions) {
     this.#options = options;
+    this.#looks = new RepeatedLook({
+      clock: options.clock,
+      everyMs: LOOK_EVERY_MS,
+      look: () => this.#look(),
+      isAnyOpen: () => this.#sockets.size > 0,
+    });
     this.#limits = { ...STREAM_LIMITS, ...options.limits };
   }
 
@@ -91,8 +98,7 @@ export class StreamServer {
   close(): void {
     for (const socket of [...this.#sockets.keys()])
       socket.end(SERVICE_RESTART, 'the node restarts this part');
-    this.#cancelLook?.();
-    this.#cancelLook = undefined;
+    this.#looks.stop();
   }
 
   #behavior(): WebSocketBehavior<Session> {
@@ -164,7 +170,7 @@ export class StreamServer {
     const client = new StreamClient(socket, this.#limits, this.#options.clock.monotonicMs());
     socket.getUserData().client = client;
     this.#sockets.set(socket, client);
-    this.#lookLater();
+    this.#looks.start();
   }
 
   #hear(socket: WebSocket<Session>, text: ArrayBuffer, isBinary: boolean): void {
@@ -186,18 +192,6 @@ export class StreamServer {
       if (!(thrown instanceof CodedError)) throw thrown;
       client.send(errorMessage(thrown));
     }
-  }
-
-  #lookLater(): void {
-    this.#cancelLook ??= this.#options.clock.after(
-      LOOK_EVERY_MS,
-      () => {
-        this.#cancelLook = undefined;
-        this.#look();
-        if (this.#sockets.size > 0) this.#lookLater();
-      },
-      { ref: false },
-    );
   }
 
   /** Ends the streams whose keys no longer hold, and those that nobody reads. */

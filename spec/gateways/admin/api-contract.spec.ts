@@ -14,7 +14,7 @@ import { NodeUnderTest } from '../../support/node-under-test.ts';
 import { rawExchange } from '../http/raw-http.ts';
 import { ApiUnderTest } from './api-under-test.ts';
 import type { ApiReply, Asked, Operation } from './api-under-test.ts';
-import { GOOD_CALLS } from './good-calls.ts';
+import { GOOD_CALLS, REJECTED } from './good-calls.ts';
 
 const TIMEOUT_MS = 120_000;
 const SCOPES = ['ingest', 'read', 'operate', 'admin'] as const;
@@ -45,6 +45,7 @@ describe('The API of a running node', function () {
     node = await NodeUnderTest.start();
     api = await ApiUnderTest.of(node);
     await api.liftRate();
+    expect((await node.post(REJECTED)).body.rejected).to.equal(3);
     for (const scope of SCOPES) {
       const { body } = await api.call('createKey', { body: { name: `spec-${scope}`, scopes: [scope] } });
       keys[scope] = String(body['key']);

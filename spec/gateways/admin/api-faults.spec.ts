@@ -249,6 +249,9 @@ describe('What the API refuses', function () {
       ['revokeKey', { params: { name: 'nobody' } }, 'E_NOT_FOUND'],
       ['getActor', { params: { id: 'match-00' } }, 'E_ACTOR_UNKNOWN'],
       ['restartActor', { params: { id: 'nobody' } }, 'E_ACTOR_UNKNOWN'],
+      ['suspendActor', { params: { id: 'match-0/nobody' } }, 'E_ACTOR_UNKNOWN'],
+      ['resumeActor', { params: { id: 'match/match-00/match' } }, 'E_ACTOR_UNKNOWN'],
+      ['inspectActor', { params: { id: '../match' } }, 'E_ACTOR_UNKNOWN'],
       ['getPartition', { params: { n: 99 } }, 'E_NOT_FOUND'],
     ];
     for (const [operationId, asked, code] of absent) {

@@ -2,8 +2,11 @@
  * Items of the API on a real node: versions that keep people from undoing each other's changes, and lists in pages.
  */
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
-import { API_TIMEOUT_MS, askingANode, items } from './api-asking.ts';
+import { after, before, describe, it } from 'mocha';
+import { partitionOf } from '../../../actors/ingest/partition.ts';
+import { until } from '../../support/node-under-test.ts';
+import { Sink } from '../../support/sink.ts';
+import { API_TIMEOUT_MS, WAIT_MS, askingANode, items } from './api-asking.ts';
 import { DESTINATION, RULE } from './good-calls.ts';
 
 describe('The items of the API', function () {
@@ -168,6 +171,147 @@ describe('The items of the API', function () {
         'api.rate.burst',
       ]);
       for (const { description, reacts } of settings) expect([description, reacts]).to.not.include('');
+    });
+  });
+
+  describe('partitions', () => {
+    const HOST = 'paused-host';
+    /** More than the mailbox of a destination is told to hold. */
+    const EVENTS = 1_100;
+    let sink: Sink;
+    before(async () => {
+      sink = await Sink.start();
+    });
+    after(() => sink.close());
+
+    interface Mailbox {
+      mailbox: string;
+      worker: string | null;
+      depth: number;
+      oldest_at: string | null;
+      paused: { reason: string; detail: string; since: string | null } | null;
+      eta_seconds: number | null;
+    }
+    type Progress = Omit<Mailbox, 'mailbox'> & { partition: number; mailboxes: Mailbox[] };
+    let partition = 0;
+    const progress = async (): Promise<Progress> =>
+      (await good('getPartition', { params: { n: partition } })).body as unknown as Progress;
+    const mailbox = async (name: string): Promise<Mailbox> => {
+      const found = (await progress()).mailboxes.find((each) => each.mailbox === name);
+      if (found === undefined) throw new Error(`no mailbox ${name}`);
+      return found;
+    };
+    const untilOf = (name: string, isSo: (found: Mailbox) => boolean): Promise<void> => {
+      let last: Mailbox | undefined;
+      return until(
+        async () => isSo((last = await mailbox(name))),
+        WAIT_MS,
+        () => JSON.stringify(last),
+      );
+    };
+
+    it('are read on while all is well, and empty at once', async () => {
+      for (const each of items(await good('listPartitions')) as unknown as Progress[]) {
+        expect(each).to.include({ paused: null, eta_seconds: 0, oldest_at: null });
+        expect(each.mailboxes[0]).to.include({ mailbox: 'ingest', worker: 'match-0', depth: 0 });
+        expect(each.mailboxes.at(-1)).to.include({ mailbox: 'dead', worker: 'remediation-0', depth: 0 });
+        for (const { paused, eta_seconds } of each.mailboxes)
+          expect([paused, eta_seconds]).to.deep.equal([null, 0]);
+      }
+    });
+
+    it('say that a destination refuses the credential, and that matching waits when its mailbox is full', async () => {
+      for (const { name } of await all('listDestinations', 200))
+        await good('deleteDestination', { params: { name: String(name) }, headers: { 'if-match': '*' } });
+      for (const key of ['match.batch.eventsMax', 'mailbox.alert.alertsMax'])
+        await good('putSetting', { params: { key }, body: { value: 1_000 } });
+      // The next probe is never far away.
+      await good('putSetting', { params: { key: 'forward.breaker.delayMaxMs' }, body: { value: 1_000 } });
+      sink.mode = 'unauthorized';
+      await good('putDestination', {
+        params: { name: 'slow' },
+        body: { ...DESTINATION, url: sink.url, rate_per_second: 500 },
+      });
+      const rule = { ...RULE, name: 'paused', match_string: 'paused says', dev_handling: 'Page_only' };
+      await good('createRule', { body: rule });
+      const status = await good('getStatus');
+      await asking.node.whenApplied((status.body['snapshot'] as { version: number }).version);
+      const timestamp = new Date().toISOString();
+      const events = Array.from({ length: EVENTS }, (_, n) => ({
+        hostname: HOST,
+        message: `paused says ${n}`,
+        timestamp,
+      }));
+      expect((await asking.node.post(JSON.stringify(events))).status).to.equal(200);
+      partition = partitionOf(HOST, items(await good('listPartitions')).length);
+      await untilOf('alert:slow', ({ paused }) => paused?.reason === 'destination_unauthorized');
+      await untilOf('ingest', ({ paused }) => paused?.reason === 'mailbox_full');
+      const [lane, ingest] = [await mailbox('alert:slow'), await mailbox('ingest')];
+      expect(lane.depth).to.be.within(1, 1_000);
+      expect(lane.depth + ingest.depth).to.equal(EVENTS);
+      expect(lane.paused?.detail).to.include('slow').and.include('HTTP 401');
+      expect(ingest.paused?.detail).to.include('alert:slow');
+      for (const { worker, oldest_at, paused, eta_seconds } of [lane, ingest]) {
+        expect(worker).to.match(/^(forward|match)-0$/);
+        expect(Date.parse(oldest_at ?? '')).to.be.within(Date.parse(timestamp) - 1_000, Date.now());
+        expect(Date.parse(paused?.since ?? '')).to.be.within(Date.parse(timestamp), Date.now());
+        expect(eta_seconds).to.equal(null);
+      }
+      const { mailboxes: _, ...whole } = await progress();
+      expect(whole).to.include({ oldest_at: ingest.oldest_at, eta_seconds: null });
+      expect(whole.paused?.reason).to.equal('mailbox_full');
+    });
+
+    it('say how long a backlog will take while it gets less, and 0 after that', async () => {
+      sink.mode = 'take';
+      const seen: number[] = [];
+      await untilOf('alert:slow', ({ depth, paused, eta_seconds }) => {
+        if (depth > 0 && eta_seconds !== null) {
+          expect(paused).to.equal(null);
+          seen.push(eta_seconds);
+        }
+        return depth === 0 && sink.received.length >= EVENTS;
+      });
+      expect(seen.length).to.be.greaterThan(0);
+      expect(Math.min(...seen)).to.be.within(1, 60);
+      await untilOf('alert:slow', ({ eta_seconds, oldest_at }) => eta_seconds === 0 && oldest_at === null);
+      expect(await progress()).to.include({ paused: null, eta_seconds: 0 });
+    });
+
+    it('say that the thread that has them does not run', async () => {
+      let seen: Mailbox['paused'] = null;
+      await until(
+        async () => {
+          await good('restartActor', { params: { id: 'match-0' }, body: { how: 'kill' } }).catch(
+            () => undefined,
+          );
+          const { paused } = await mailbox('ingest');
+          if (paused?.reason === 'worker_down') seen = paused;
+          return seen !== null;
+        },
+        WAIT_MS,
+        () => 'nothing is said',
+      );
+      expect((seen as Mailbox['paused'])?.detail).to.match(/^match-0 .*killed: asked for with the key admin/);
+      expect(await mailbox('alert:slow')).to.include({ paused: null });
+      await untilOf('ingest', ({ paused }) => paused === null);
+    });
+
+    it('say that alerts wait for a destination that was removed', async () => {
+      sink.mode = 'unauthorized';
+      expect(
+        (
+          await asking.node.post(
+            JSON.stringify({ hostname: HOST, message: 'paused says', timestamp: new Date().toISOString() }),
+          )
+        ).status,
+      ).to.equal(200);
+      await untilOf('alert:slow', ({ depth }) => depth === 1);
+      await good('deleteDestination', { params: { name: 'slow' }, headers: { 'if-match': '*' } });
+      await untilOf(
+        'alert:slow',
+        ({ depth, paused }) => depth === 1 && paused?.reason === 'destination_removed',
+      );
     });
   });
 });

@@ -23,6 +23,9 @@ const WITHOUT_DATABASE = [
   'getEffectiveSettings',
   'getActors',
   'getActor',
+  'suspendActor',
+  'inspectActor',
+  'resumeActor',
   'getLedger',
   'getPartition',
   'listPartitions',
@@ -59,12 +62,15 @@ describe('The API of a node whose PostgreSQL is away', function () {
     addDevHost: { hostname: 'away' },
     putTeam: { team: 'AWAY' },
     putSetting: { value: 1_234 },
+    resubmitFailures: { ids: ['away'] },
+    discardFailures: { ids: ['away'] },
     createKey: { name: 'away', scopes: ['read'] },
   };
   const params = { id: 1, hostname: 'away', name: 'away', key: 'match.batch.eventsMax', n: 0 };
   const call = (operationId: string): Promise<ApiReply> => {
     const body = bodies[operationId];
-    const named = operationId.endsWith('Actor') ? { id: 'match-0' } : params;
+    const actor = operationId === 'getActor' ? 'match-0' : 'match-0/match';
+    const named = operationId.endsWith('Actor') ? { id: actor } : params;
     const headers = operationId === 'putTeam' ? {} : { 'if-match': '*' };
     return api.call(operationId, { params: named, headers, ...(body === undefined ? {} : { body }) });
   };
@@ -86,11 +92,34 @@ describe('The API of a node whose PostgreSQL is away', function () {
   it('keeps taking events and keys, and answers again when it is back', async () => {
     const event = JSON.stringify({ hostname: 'h', message: 'm', timestamp: new Date().toISOString() });
     expect((await node.post(event)).status).to.equal(200);
+    const matching = async (): Promise<string[]> => {
+      const partitions = (await call('listPartitions')).body['items'] as {
+        paused: { reason: string; detail: string } | null;
+        eta_seconds: number | null;
+        mailboxes: { depth: number }[];
+      }[];
+      return partitions
+        .filter(({ paused, mailboxes }) => paused !== null || mailboxes.some(({ depth }) => depth > 0))
+        .map(({ paused, eta_seconds }) => `${paused?.reason} ${paused?.detail} ${eta_seconds}`);
+    };
+    let paused: string[] = [];
+    await until(
+      async () => (paused = await matching())[0]?.startsWith('database_away PostgreSQL is away') === true,
+      WAIT_MS,
+      () => `the partition does not say what it waits for: ${paused.join()}`,
+    );
+    expect(paused).to.have.length(1);
+    expect(paused[0]).to.match(/ null$/);
     postgres = await startOwnPostgres({ dir, port: Number(new URL(postgres.url).port) });
     await until(
       async () => (await call('listTeams')).status === 200,
       WAIT_MS,
       () => 'it does not come back',
+    );
+    await until(
+      async () => (paused = await matching()).length === 0,
+      WAIT_MS,
+      () => `the partition still waits: ${paused.join()}`,
     );
     const teams = await api.call('listTeams');
     expect(teams.text).to.not.include('AWAY');

@@ -20,6 +20,10 @@ export const RULE = {
 };
 export const DESTINATION = { kind: 'webhook', url: 'http://127.0.0.1:9/hook', rate_per_second: 5 };
 
+/** Three rejects, which the calls below find. */
+export const REJECTED = '{"hostname":"contract"}\n'.repeat(3);
+const CORRECTED = '{"hostname":"contract","message":"corrected","timestamp":"2026-05-01T12:00:00Z"}';
+
 /** Each is taken for what it is: a text. */
 export const HOSTILE = [
   "'; DROP TABLE alert_rules; --",
@@ -118,8 +122,27 @@ export const GOOD_CALLS: readonly GoodCall[] = [
   call('rotateKey', 200, () => ({ params: { name: 'contract' }, body: { overlap_seconds: 60 } })),
   call('revokeKey', 200, () => ({ params: { name: 'contract' } })),
   call('listAuditLogs', 200, () => ({ query: { decision: 'Unmatched', from: '2020-01-01T00:00:00Z' } })),
+  call('listFailures', 200, () => ({
+    query: { kind: 'reject', key: 'ingest', code: 'E_FIELD_MISSING', since: '2020-01-01T00:00:00Z' },
+  })),
+  call('listRejectTotals', 200),
+  call('getFailure', 200, (seen) => ({ params: { id: failureId(seen, 0) }, query: { bytes: 100 } })),
+  call('resubmitFailure', 200, (seen) => ({
+    params: { id: failureId(seen, 0) },
+    body: { body: CORRECTED, reason: 'contract' },
+  })),
+  call('resubmitFailures', 200, (seen) => ({
+    body: { ids: [failureId(seen, 0), failureId(seen, 1), 'nothing-there'] },
+  })),
+  call('discardFailures', 200, (seen) => ({
+    body: { ids: [failureId(seen, 1), 'nothing-there'], reason: 'contract' },
+  })),
+  call('discardFailure', 204, (seen) => ({ params: { id: failureId(seen, 2) } })),
   call('getActors', 200),
   call('getActor', 200, () => ({ params: { id: 'match-0' } })),
+  call('suspendActor', 200, () => ({ params: { id: 'match-0/match' } })),
+  call('inspectActor', 200, () => ({ params: { id: 'match/match-0/match' } })),
+  call('resumeActor', 200, () => ({ params: { id: 'match-0/match' } })),
   call('restartActor', 200, () => ({ params: { id: 'remediation-0' }, body: { how: 'kill' } })),
   call('listPartitions', 200),
   call('getPartition', 200, () => ({ params: { n: 0 } })),
@@ -130,4 +153,9 @@ export const GOOD_CALLS: readonly GoodCall[] = [
 
 function idOf(reply: ApiReply | undefined): number {
   return Number(reply?.body['id'] ?? 0);
+}
+
+function failureId(seen: ReadonlyMap<string, ApiReply>, nth: number): string {
+  const failures = seen.get('listFailures')?.body['items'] as { id: string }[] | undefined;
+  return failures?.[nth]?.id ?? 'none-was-listed';
 }

@@ -15,6 +15,8 @@ export class CliRun {
   readonly dir = mkdtempSync(join(tmpdir(), 'mutt-cli-'));
   readonly context: ProgramContext;
   readonly program: Program;
+  /** What is piped in. */
+  stdin: (signal: AbortSignal) => AsyncIterable<Buffer> = async function* () {};
   out = '';
   err = '';
 
@@ -24,6 +26,7 @@ export class CliRun {
         stdout: { write: (text) => (this.out += text) },
         stderr: { write: (text) => (this.err += text) },
         isTTY: false,
+        readStdin: (signal) => this.stdin(signal),
         columns: 80,
         rows: 24,
         closed: new AbortController().signal,

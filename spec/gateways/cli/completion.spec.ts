@@ -53,6 +53,13 @@ describe('mutt completion', () => {
     expect(offered(script, 'config', 'set', 'pool.match.size', '4', '--g')).to.deep.equal(['--guard']);
     expect(offered(script, 'config', 'set', '--reason', '')).to.deep.equal([]);
     expect(offered(script, 'actors', 'restart', '--how', '')).to.have.members(['drain', 'kill']);
+    expect(offered(script, 'actors', '')).to.have.members([
+      'tree',
+      'restart',
+      'suspend',
+      'resume',
+      'inspect',
+    ]);
     expect(offered(script, 'completion', '')).to.have.members(['bash', 'zsh', 'fish']);
   });
 

@@ -7,6 +7,7 @@ import { describeAudit } from './node/audit.ts';
 import { describeConfig } from './node/config.ts';
 import { describeFailures } from './node/failures.ts';
 import { describeKeys } from './node/keys.ts';
+import { describeRejects } from './node/rejects.ts';
 import { describeWatching } from './node/watch.ts';
 
 describe('the mutt command and a real node', function () {
@@ -24,6 +25,7 @@ describe('the mutt command and a real node', function () {
   describeConfig(() => node);
   describeKeys(() => node);
   describeAudit(() => node);
+  describeRejects(() => node);
   describeWatching(() => node);
   describeFailures(() => node);
 });

@@ -127,6 +127,26 @@ describe('the view of mutt status', () => {
     ]);
   });
 
+  it('names the queues that are held back, with the reason, and how long others will take', () => {
+    const away = { reason: 'database_away', detail: 'PostgreSQL is away: \u001b[31m', since: null };
+    const down = { reason: 'worker_down', detail: 'match-0 does not run', since: null };
+    const idle = { reason: 'destination_down', detail: 'noc takes nothing', since: null };
+    const partitions = [away, down, away].map((paused, partition) => ({
+      partition,
+      mailboxes: [
+        { mailbox: 'ingest', depth: 5, eta_seconds: null, paused },
+        { mailbox: 'alert:noc', depth: 0, eta_seconds: 0, paused: idle },
+        { mailbox: 'alert:ops', depth: 10, eta_seconds: partition * 60, paused: null },
+      ],
+    }));
+    const lines = statusView(NODE, { ...MEASURED, partitions }, { width: 100, nowMs: NOW_MS, paint });
+    expect(lines).to.include.members([
+      'paused      ingest in 2 partitions: database_away: PostgreSQL is away: \ufffd[31m',
+      'empty in    alert:ops 2:00',
+    ]);
+    expect(lines.join()).to.not.include('alert:noc');
+  });
+
   it('names the workers that are behind', () => {
     const snapshot = { version: 6, applied: [{ worker: 'match-0', version: 5 }] };
     expect(

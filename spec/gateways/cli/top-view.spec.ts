@@ -101,6 +101,37 @@ describe('the view of mutt top', () => {
     ]);
   });
 
+  it('says of each queue what holds it back, and how long the others will take', () => {
+    const mailbox = (name: string, depth: number, rest: object) => ({ mailbox: name, depth, ...rest });
+    const paused = { reason: 'destination_down', detail: 'moogsoft takes nothing', since: null };
+    const partitions = [
+      {
+        partition: 0,
+        mailboxes: [
+          mailbox('ingest', 11, { eta_seconds: 75, paused: null }),
+          mailbox('alert:moogsoft', 6, { eta_seconds: null, paused }),
+        ],
+      },
+      {
+        partition: 1,
+        mailboxes: [
+          mailbox('ingest', 0, { eta_seconds: 0, paused: null }),
+          mailbox('alert:moogsoft', 0, { eta_seconds: 0, paused }),
+        ],
+      },
+    ];
+    const lines = topView({ ...SAMPLE, partitions }, { ...VIEW, width: undefined, height: undefined });
+    expect(lines.slice(5, 8)).to.deep.equal([
+      'queue           waiting  retrying     size  in partitions  empty in  paused',
+      'ingest               11         0  1.5 KiB              1      1:15  -',
+      'alert:moogsoft        2         4  2.0 KiB              1         -  destination_down',
+    ]);
+    for (let width = 10; width <= 120; width++) {
+      for (const line of topView({ ...SAMPLE, partitions }, { ...VIEW, width, height: 24 }))
+        expect(displayWidth(line), line).to.be.at.most(width);
+    }
+  });
+
   it('fits every width and height, and counts the lines that have no room', () => {
     for (let width = 10; width <= 120; width++) {
       for (const height of [1, 2, 5, 10, 24, 60]) {

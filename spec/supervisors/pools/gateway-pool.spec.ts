@@ -23,7 +23,7 @@ describe('GatewayPool', () => {
   beforeEach(async () => {
     canStart = true;
     closed = [];
-    const group = new LiveGroup({ id: 'gateways', strategy: 'oneForOne', intensity: INTENSITY }, {});
+    const group = new LiveGroup({ id: 'gateways', strategy: 'oneForOne', intensity: INTENSITY });
     pool = new GatewayPool({
       group,
       openSlot: (id) => {

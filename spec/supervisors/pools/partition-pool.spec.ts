@@ -67,10 +67,11 @@ describe('PartitionPool', () => {
       log: LOG,
     });
     await leases.start();
-    group = new LiveGroup(
-      { id: 'match', strategy: 'oneForOne', intensity: { restartsMax: 5, windowMs: 10_000 } },
-      {},
-    );
+    group = new LiveGroup({
+      id: 'match',
+      strategy: 'oneForOne',
+      intensity: { restartsMax: 5, windowMs: 10_000 },
+    });
     pool = new PartitionPool({
       role: 'match',
       partitions: PARTITIONS,

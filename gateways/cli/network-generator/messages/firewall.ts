@@ -7,7 +7,7 @@ import { FACILITY } from './shape.ts';
 import type { Shape } from './shape.ts';
 
 /** Severity is the digit in the tag. */
-export function asa(message: string): Utterance {
+function asa(message: string): Utterance {
   return { message, severity: Number(/^%ASA-([0-7])-/.exec(message)?.[1] ?? 6), facility: FACILITY.local4 };
 }
 

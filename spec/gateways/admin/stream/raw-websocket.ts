@@ -77,10 +77,11 @@ export class RawWebSocket {
 
   sendFrame(payload: Buffer, opcode: number): void {
     const mask = randomBytes(4);
-    const head =
-      payload.length < 126
-        ? Buffer.from([0x80 | opcode, 0x80 | payload.length])
-        : Buffer.from([0x80 | opcode, 0x80 | 126, payload.length >> 8, payload.length & 0xff]);
+    const head = Buffer.from([
+      0x80 | opcode,
+      0x80 | lengthCode(payload.length),
+      ...lengthBytes(payload.length),
+    ]);
     const masked = Buffer.from(payload.map((byte, at) => byte ^ (mask[at % 4] ?? 0)));
     this.socket.write(Buffer.concat([head, mask, masked]));
   }
@@ -149,4 +150,15 @@ export class RawWebSocket {
     else if (opcode === CLOSE) this.closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
     return true;
   }
+}
+
+function lengthCode(length: number): number {
+  return length < 126 ? length : length < 65_536 ? 126 : 127;
+}
+
+function lengthBytes(length: number): Buffer {
+  const bytes = Buffer.alloc(length < 126 ? 0 : length < 65_536 ? 2 : 8);
+  if (bytes.length === 2) bytes.writeUInt16BE(length);
+  if (bytes.length === 8) bytes.writeBigUInt64BE(BigInt(length));
+  return bytes;
 }

@@ -33,8 +33,16 @@ const CALLS: readonly (readonly [args: string, scope: 'read' | 'operate' | 'admi
   ['audit show 1', 'read'],
   ['audit verify', 'read'],
   ['audit events', 'read'],
+  ['failures list', 'read'],
+  ['failures totals', 'read'],
+  ['failures show 1', 'read'],
+  ['failures resubmit 1', 'operate'],
+  ['failures discard 1', 'operate'],
   ['actors tree', 'read'],
   ['actors restart match-0', 'operate'],
+  ['actors suspend match-0/match', 'operate'],
+  ['actors resume match-0/match', 'operate'],
+  ['actors inspect match-0/match', 'read'],
 ];
 
 export function describeFailures(node: GivenNode): void {

@@ -269,6 +269,28 @@ export function describeWatching(node: GivenNode): void {
       });
     }
 
+    it('suspends an actor, shows it so, inspects and resumes it', async () => {
+      expect(await cli.run('actors', 'suspend', 'forward-0/forward'), cli.err).to.equal(0);
+      expect(cli.out).to.contain('forward/forward-0/forward is suspended');
+      cli.out = '';
+      expect(await cli.run('actors', 'tree')).to.equal(1);
+      expect(cli.out).to.match(/\n {6}forward +suspended /);
+      cli.out = '';
+      expect(await cli.run('actors', 'inspect', 'forward-0/forward'), cli.err).to.equal(0);
+      expect(cli.out)
+        .to.match(/\nstatus +suspended\n/)
+        .and.to.match(/\nstate +\{"held":/);
+      expect(await cli.run('actors', 'resume', 'forward-0/forward'), cli.err).to.equal(0);
+      cli.out = '';
+      expect(await cli.run('actors', 'inspect', 'forward-0/forward', '--json')).to.equal(0);
+      expect(json<object>(cli)).to.deep.include({ id: 'forward/forward-0/forward', status: 'running' });
+    });
+
+    it('says what cannot be suspended', async () => {
+      expect(await cli.run('actors', 'suspend', 'gateway-0')).to.not.equal(0);
+      expect(cli.err).to.contain('E_NOT_AN_ACTOR').and.to.contain('match-0/match');
+    });
+
     it('says that there is no such part, or no such way', async () => {
       expect(await cli.run('actors', 'restart', 'mach-0')).to.equal(2);
       expect(cli.err).to.contain('E_ACTOR_UNKNOWN');

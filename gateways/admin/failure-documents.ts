@@ -1,0 +1,117 @@
+/**
+ * The documents of what could not go its way, as schemas: rejects and quarantined events. As documents.ts, of which this
+ * is a part.
+ */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { oneOf, orNull } from './documents.ts';
+
+export const FAILURE_KINDS = ['reject', 'quarantine'] as const;
+export type FailureKind = (typeof FAILURE_KINDS)[number];
+export const REJECT_STATES = ['parked', 'resubmitting', 'resubmitted'] as const;
+export type RejectState = (typeof REJECT_STATES)[number];
+export const RESUBMISSION_OUTCOMES = [
+  'resubmitted',
+  'already_resubmitted',
+  'pending',
+  'usable',
+  'unusable',
+  'busy',
+  'read_only',
+  'unknown',
+] as const;
+export const DISCARD_OUTCOMES = ['discarded', 'busy', 'read_only', 'unknown'] as const;
+
+const count = Type.Integer({ minimum: 0 });
+const time = Type.String({ format: 'date-time' });
+
+const failureFields = {
+  id: Type.String(),
+  kind: oneOf(FAILURE_KINDS),
+  state: oneOf([...REJECT_STATES, 'quarantined']),
+  /** Where it failed. */
+  stage: oneOf(['ingest', 'match', 'remediation']),
+  /** Null for rejects: they never came so far. */
+  partition: orNull(count),
+  /** Name of the API key; this and what follows is null for quarantined events. */
+  key: orNull(Type.String()),
+  sender: orNull(Type.String()),
+  correlation_id: orNull(Type.String()),
+  /** Its place in the request, from 0. */
+  index: orNull(count),
+  /** A stable code. */
+  reason: Type.String(),
+  error: Type.String(),
+  attempts: count,
+  first_failed_at: time,
+  last_failed_at: time,
+  /** How often it was resubmitted. */
+  replays: count,
+  resubmitted_at: orNull(time),
+  body_bytes: count,
+};
+
+export const failureDocument = Type.Object(
+  {
+    ...failureFields,
+    /** The beginning of the body, as text. */
+    excerpt: Type.String(),
+  },
+  { title: 'Failure' },
+);
+export type FailureDocument = Static<typeof failureDocument>;
+
+export const failureDetailDocument = Type.Object(
+  {
+    ...failureFields,
+    /** What it did, oldest first; empty for rejects. */
+    history: Type.Array(Type.String()),
+    body: Type.Object({
+      /** What is not UTF-8 is shown as U+FFFD. */
+      text: Type.String(),
+      base64: Type.String(),
+      is_utf8: Type.Boolean(),
+      /** There is more of it than is shown. */
+      is_cut: Type.Boolean(),
+    }),
+  },
+  { title: 'FailureDetail' },
+);
+export type FailureDetailDocument = Static<typeof failureDetailDocument>;
+
+/** Of one API key, since ever. */
+export const rejectTotalsDocument = Type.Object(
+  {
+    key: Type.String(),
+    kept: count,
+    kept_bytes: count,
+    evicted: count,
+    evicted_bytes: count,
+    resubmitted: count,
+    discarded: count,
+    discarded_bytes: count,
+  },
+  { title: 'RejectTotals' },
+);
+export type RejectTotalsDocument = Static<typeof rejectTotalsDocument>;
+
+export const resubmittedDocument = Type.Object(
+  {
+    id: Type.String(),
+    outcome: oneOf(RESUBMISSION_OUTCOMES),
+    /** That it became, or will. */
+    events: count,
+    /** Of records that are not usable, at most 10. */
+    errors: Type.Array(Type.Object({ index: count, code: Type.String(), message: Type.String() })),
+    /** Why, for a person; null when there is nothing to say. */
+    detail: orNull(Type.String()),
+  },
+  { title: 'ResubmittedFailure' },
+);
+export type ResubmittedDocument = Static<typeof resubmittedDocument>;
+
+export const discardedDocument = Type.Object(
+  { id: Type.String(), outcome: oneOf(DISCARD_OUTCOMES) },
+  { title: 'DiscardedFailure' },
+);
+export type DiscardedDocument = Static<typeof discardedDocument>;
