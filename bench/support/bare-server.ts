@@ -36,10 +36,6 @@ export class BareServer {
     return new BareServer(child, (await nextMessage(child)) as number);
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
   /** What has come since the last report; begins the next one. */
   report(): Promise<BareServerReport> {
     const answer = nextMessage(this.#child);

@@ -80,7 +80,7 @@ function formatRow({ what, value, unit, baseline, details }: ResultRow): string 
   return parts.join('  ');
 }
 
-export function formatNumber(value: number): string {
+function formatNumber(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
   return value.toPrecision(3);
 }

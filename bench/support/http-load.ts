@@ -2,6 +2,10 @@
  * A load generator for HTTP POSTs, in its own process, on raw sockets: N keep-alive connections, each with one request
  * in flight (no pipelining), request bytes built once.
  *
+ * Without a rate, a connection sends when it has its answer. With one, each request is due at a moment of its own and its
+ * latency counts from that moment, however late it was sent: a server that stalls cannot hide the requests that would
+ * have come meanwhile.
+ *
  * Run by hand or by a bench (`runHttpLoad` starts the process and resolves with its report):
  *   node bench/support/http-load.ts '{"port":8080,"connections":64,"durationMs":3000,"bodies":["{}"]}'
  * It prints one line of JSON, an HttpLoadReport. It measures what a client sees, its own cost included; on a machine
@@ -23,9 +27,11 @@ export interface HttpLoadOptions {
   /** Sent in turn, over all connections. */
   bodies: readonly string[];
   headers?: Readonly<Record<string, string>>;
-  /** Requests per second over all connections; as fast as answers come when absent. */
+  /** Requests due per second over all connections; as fast as answers come when absent. */
   ratePerSecond?: number;
-  /** Bodies hold `STAMP`, and each is sent with the time of its sending in that place (see bare-server.ts). */
+  /** After the duration, for answers to what was due within it; only with a rate. */
+  answerWaitMs?: number;
+  /** Bodies hold `STAMP`, and each is sent with the time when it was due in that place (see bare-server.ts). */
   isStamped?: boolean;
 }
 
@@ -38,6 +44,7 @@ export const STAMP_DIGITS_AT = 5;
 export const STAMP_DIGITS = 16;
 
 export interface HttpLoadReport {
+  /** Answered within the duration. */
   requests: number;
   seconds: number;
   perSecond: number;
@@ -45,6 +52,8 @@ export interface HttpLoadReport {
   statuses: Record<string, number>;
   /** Connections that broke; each is opened again. */
   broken: number;
+  /** Requests that were due within the duration and never answered. What they had waited by then is in the latencies. */
+  unanswered: number;
   latencyMs: { p50: number; p90: number; p99: number; p999: number; max: number };
   clientCpuMs: number;
 }
@@ -56,7 +65,8 @@ const COARSE_FROM_MS = FINE_MS * FINE_BUCKETS;
 const BUCKETS = FINE_BUCKETS + 9_900;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const REOPEN_DELAY_MS = 50;
-const RATE_TICK_MS = 5;
+const RATE_TICK_MS = 1;
+const ANSWER_WAIT_MS = 10_000;
 
 /** Runs the generator in a process of its own and resolves with its report. */
 export function runHttpLoad(options: HttpLoadOptions): Promise<HttpLoadReport> {
@@ -125,15 +135,24 @@ class Load {
   readonly #stampsAt: number[];
   readonly #statuses: Record<string, number> = {};
   readonly #idle: Socket[] = [];
+  /** When what a connection has in flight was due; without a rate, when it was sent. */
+  readonly #inFlight = new Map<Socket, number>();
+  /** Between the requests of a rate. */
+  readonly #intervalMs: number | undefined;
+  #nextDueMs = performance.now();
+  /** What is due in this time is measured. */
+  #countedFromMs = Infinity;
+  #countedToMs = Infinity;
   #next = 0;
   #requestsDone = 0;
   #broken = 0;
-  #isCounting = false;
+  #unanswered = 0;
   #isOver = false;
   #histogram = new Histogram();
 
   constructor(options: HttpLoadOptions) {
     this.#options = options;
+    if (options.ratePerSecond !== undefined) this.#intervalMs = 1_000 / options.ratePerSecond;
     const headers = Object.entries({ 'Content-Type': 'application/json', ...options.headers })
       .map(([name, value]) => `${name}: ${value}\r\n`)
       .join('');
@@ -147,17 +166,18 @@ class Load {
   }
 
   async run(): Promise<HttpLoadReport> {
-    const { connections, durationMs, warmUpMs = 500, ratePerSecond } = this.#options;
+    const { connections, durationMs, warmUpMs = 500 } = this.#options;
     for (let at = 0; at < connections; at++) this.#open();
-    const pace = ratePerSecond === undefined ? undefined : this.#pace(ratePerSecond);
+    const pace =
+      this.#intervalMs === undefined ? undefined : setInterval(() => this.#sendDue(), RATE_TICK_MS);
     await passed(warmUpMs);
-    this.#isCounting = true;
-    const startedMs = performance.now();
+    this.#countedFromMs = performance.now();
     const cpu = process.cpuUsage();
     await passed(durationMs);
-    this.#isCounting = false;
-    const seconds = (performance.now() - startedMs) / 1000;
+    this.#countedToMs = performance.now();
+    const seconds = (this.#countedToMs - this.#countedFromMs) / 1000;
     const { user, system } = process.cpuUsage(cpu);
+    if (this.#intervalMs !== undefined) await this.#lastAnswers(this.#intervalMs);
     this.#isOver = true;
     clearInterval(pace);
     const quantile = (share: number): number => this.#histogram.quantile(share);
@@ -167,6 +187,7 @@ class Load {
       perSecond: Math.round(this.#requestsDone / seconds),
       statuses: this.#statuses,
       broken: this.#broken,
+      unanswered: this.#unanswered,
       latencyMs: {
         p50: quantile(0.5),
         p90: quantile(0.9),
@@ -178,21 +199,62 @@ class Load {
     };
   }
 
-  /** Sends at a fixed rate on idle connections; what finds none is sent later, and its wait is not counted. */
-  #pace(ratePerSecond: number): NodeJS.Timeout {
-    let due = 0;
-    let lastMs = performance.now();
-    return setInterval(() => {
-      const nowMs = performance.now();
-      due += ((nowMs - lastMs) * ratePerSecond) / 1000;
-      lastMs = nowMs;
-      while (due >= 1) {
-        const send = this.#idle.pop();
-        if (send === undefined) break;
-        due -= 1;
-        send.emit('send');
-      }
-    }, RATE_TICK_MS);
+  /** Sends what is due, as far as there are idle connections. */
+  #sendDue(): void {
+    if (this.#intervalMs === undefined) return;
+    const untilMs = Math.min(performance.now(), this.#countedToMs);
+    while (this.#nextDueMs < untilMs) {
+      const socket = this.#idle.pop();
+      if (socket === undefined) return;
+      this.#send(socket, this.#nextDueMs);
+      this.#nextDueMs += this.#intervalMs;
+    }
+  }
+
+  /** Waits for the answers to what was due, and counts what has none as it is then. */
+  async #lastAnswers(intervalMs: number): Promise<void> {
+    const deadlineMs = performance.now() + (this.#options.answerWaitMs ?? ANSWER_WAIT_MS);
+    const isOpen = (): boolean => this.#inFlight.size > 0 || this.#nextDueMs < this.#countedToMs;
+    while (isOpen() && performance.now() < deadlineMs) await passed(RATE_TICK_MS);
+    for (const dueMs of this.#inFlight.values()) this.#neverAnswered(dueMs);
+    for (; this.#nextDueMs < this.#countedToMs; this.#nextDueMs += intervalMs) {
+      this.#neverAnswered(this.#nextDueMs);
+    }
+  }
+
+  #send(socket: Socket, dueMs: number): void {
+    this.#inFlight.set(socket, dueMs);
+    const at = this.#next++ % this.#requests.length;
+    const request = this.#requests[at];
+    const digitsAt = this.#stampsAt[at];
+    if (digitsAt !== undefined) {
+      const lateUs = Math.round((performance.now() - dueMs) * 1_000);
+      request?.write(String(Number(nowUs()) - lateUs).padStart(STAMP_DIGITS, '0'), digitsAt, 'latin1');
+    }
+    if (request !== undefined) socket.write(request);
+  }
+
+  #answered(socket: Socket, status: string): void {
+    const nowMs = performance.now();
+    const dueMs = this.#inFlight.get(socket) ?? nowMs;
+    this.#inFlight.delete(socket);
+    if (nowMs >= this.#countedFromMs && nowMs < this.#countedToMs) this.#requestsDone += 1;
+    if (!this.#isMeasured(dueMs, nowMs)) return;
+    this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
+    this.#histogram.add(nowMs - dueMs);
+  }
+
+  #neverAnswered(dueMs: number): void {
+    const nowMs = performance.now();
+    if (!this.#isMeasured(dueMs, nowMs)) return;
+    this.#unanswered += 1;
+    this.#histogram.add(nowMs - dueMs);
+  }
+
+  /** With a rate it is what was due within the duration; without one, what was answered within it. */
+  #isMeasured(dueMs: number, nowMs: number): boolean {
+    const atMs = this.#intervalMs === undefined ? nowMs : dueMs;
+    return atMs >= this.#countedFromMs && atMs < this.#countedToMs;
   }
 
   #open(): void {
@@ -201,33 +263,21 @@ class Load {
       host: this.#options.host ?? '127.0.0.1',
       noDelay: true,
     });
-    let sentMs = 0;
     let pending: Buffer | undefined;
-    const send = (): void => {
-      sentMs = performance.now();
-      const at = this.#next++ % this.#requests.length;
-      const request = this.#requests[at];
-      const digitsAt = this.#stampsAt[at];
-      if (digitsAt !== undefined) request?.write(nowUs().padStart(STAMP_DIGITS, '0'), digitsAt, 'latin1');
-      if (request !== undefined) socket.write(request);
-    };
     const ready = (): void => {
       if (this.#isOver) socket.destroy();
-      else if (this.#options.ratePerSecond === undefined) send();
-      else this.#idle.push(socket);
+      else if (this.#intervalMs === undefined) this.#send(socket, performance.now());
+      else {
+        this.#idle.push(socket);
+        this.#sendDue();
+      }
     };
-    socket.on('send', send);
     socket.on('connect', ready);
     socket.on('data', (data) => {
       pending = pending === undefined ? data : Buffer.concat([pending, data]);
       const length = responseLength(pending);
       if (length === undefined || pending.length < length) return;
-      if (this.#isCounting) {
-        const status = pending.toString('latin1', 9, 12);
-        this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
-        this.#requestsDone += 1;
-        this.#histogram.add(performance.now() - sentMs);
-      }
+      this.#answered(socket, pending.toString('latin1', 9, 12));
       pending = pending.length > length ? pending.subarray(length) : undefined;
       ready();
     });
@@ -236,7 +286,11 @@ class Load {
       const at = this.#idle.indexOf(socket);
       if (at >= 0) this.#idle.splice(at, 1);
       if (this.#isOver) return;
-      if (this.#isCounting) this.#broken += 1;
+      const dueMs = this.#inFlight.get(socket);
+      this.#inFlight.delete(socket);
+      if (dueMs !== undefined) this.#neverAnswered(dueMs);
+      const nowMs = performance.now();
+      if (nowMs >= this.#countedFromMs && nowMs < this.#countedToMs) this.#broken += 1;
       setTimeout(() => this.#open(), REOPEN_DELAY_MS).unref();
     });
   }

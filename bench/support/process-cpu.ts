@@ -1,8 +1,7 @@
 /**
  * What a tree of processes costs, read from /proc (Linux): CPU time per process and per thread, and resident memory.
  *
- * Threads of Node all have one name, so they are told apart by what they wait for: only event loops wait in epoll. The
- * first is the process's own; the others are workers in the order of their start, which the caller knows and names.
+ * Threads are told apart by their names, which workers give themselves (runtime/shared/thread-name.ts).
  */
 import { readFileSync, readdirSync } from 'node:fs';
 
@@ -14,8 +13,8 @@ export interface ProcessSample {
   command: string;
   cpuMs: number;
   rssBytes: number;
-  /** Thread id to CPU time. */
-  threads: Map<number, number>;
+  /** By thread id. The first thread of a process has the process's own id. */
+  threads: Map<number, { name: string; cpuMs: number }>;
 }
 
 /** The process, and everything it and its children have started. */
@@ -23,7 +22,7 @@ export function sampleTree(root: number): ProcessSample[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
-    const parent = Number.isInteger(pid) ? Number(statFields(`/proc/${pid}/stat`)?.[1]) : NaN;
+    const parent = Number.isInteger(pid) ? Number(readStat(`/proc/${pid}/stat`)?.fields[1]) : NaN;
     if (!Number.isNaN(parent)) children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   const samples: ProcessSample[] = [];
@@ -38,17 +37,18 @@ export function sampleTree(root: number): ProcessSample[] {
 
 function sampleProcess(pid: number): ProcessSample | undefined {
   try {
-    const fields = statFields(`/proc/${pid}/stat`);
-    if (fields === undefined) return undefined;
-    const threads = new Map<number, number>();
+    const stat = readStat(`/proc/${pid}/stat`);
+    if (stat === undefined) return undefined;
+    const threads: ProcessSample['threads'] = new Map();
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      const ofThread = statFields(`/proc/${pid}/task/${thread}/stat`);
-      if (ofThread !== undefined) threads.set(Number(thread), cpuMsOf(ofThread));
+      const ofThread = readStat(`/proc/${pid}/task/${thread}/stat`);
+      if (ofThread !== undefined)
+        threads.set(Number(thread), { name: ofThread.name, cpuMs: cpuMsOf(ofThread) });
     }
     return {
       pid,
       command: readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(),
-      cpuMs: cpuMsOf(fields),
+      cpuMs: cpuMsOf(stat),
       rssBytes: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
       threads,
     };
@@ -58,28 +58,22 @@ function sampleProcess(pid: number): ProcessSample | undefined {
   }
 }
 
-/** The threads that run an event loop, in the order of their start. To be asked while they are idle. */
-export function eventLoops(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`)
-    .map(Number)
-    .sort((a, b) => a - b)
-    .filter((thread) => {
-      const at = `/proc/${pid}/task/${thread}`;
-      if (!readFileSync(`${at}/comm`, 'utf8').startsWith('node')) return false;
-      return thread === pid || readFileSync(`${at}/wchan`, 'utf8').includes('epoll');
-    });
+/** The name, which may hold anything, and the fields behind it. */
+interface Stat {
+  name: string;
+  fields: string[];
 }
 
-/** Fields from the third on: the name before them may hold anything. */
-function statFields(path: string): string[] | undefined {
+function readStat(path: string): Stat | undefined {
   try {
     const text = readFileSync(path, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const end = text.lastIndexOf(')');
+    return { name: text.slice(text.indexOf('(') + 1, end), fields: text.slice(end + 2).split(' ') };
   } catch {
     return undefined;
   }
 }
 
-function cpuMsOf(fields: readonly string[]): number {
+function cpuMsOf({ fields }: Stat): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }

@@ -9,18 +9,16 @@ import { until } from '../../spec/support/node-under-test.ts';
 import type { Ledger, NodeUnderTest } from '../../spec/support/node-under-test.ts';
 import type { BareServer } from './bare-server.ts';
 import { MATCHING_WORDS } from './corpus.ts';
-import { eventLoops, sampleTree } from './process-cpu.ts';
+import { sampleTree } from './process-cpu.ts';
 import type { ProcessSample } from './process-cpu.ts';
 
 const RULES = 20;
 const INGEST_LANE = 'ingest';
 const RATE_WITHOUT_LIMIT = 1_000_000;
-/** Workers of each process in the order of their start (supervisors/node.ts, runtime/process/process-host.ts). */
-const WORKERS: Readonly<Record<string, readonly string[]>> = {
-  supervisor: ['remediation', 'forward', 'match'],
-  gateway: ['watchdog', 'ingest'],
-  admin: ['watchdog'],
-};
+/** What a worker thread's name has in it, which is its slot's: `match-0`. The others are the engine's own helpers. */
+const WORKERS = ['ingest', 'match', 'forward', 'remediation', 'watchdog'];
+/** Processes of ours that have several threads. */
+const THREADED = ['supervisor', 'gateway', 'admin'];
 
 export interface Cost {
   /** CPU time by process, in ms. */
@@ -32,7 +30,6 @@ export interface Cost {
 export class Product {
   readonly node: NodeUnderTest;
   readonly #redis: { url: string; pid: number } | undefined;
-  readonly #loops = new Map<number, number[]>();
 
   /** `redis` when it is not the node's own. */
   constructor(node: NodeUnderTest, redis?: { url: string; pid: number }) {
@@ -83,9 +80,6 @@ export class Product {
       10_000,
       () => 'the rules are not applied',
     );
-    for (const { pid, command } of this.#sample()) {
-      if (WORKERS[roleOf(command)] !== undefined) this.#loops.set(pid, eventLoops(pid));
-    }
   }
 
   /** Does something and gives what it cost, per role. */
@@ -98,9 +92,11 @@ export class Product {
       const role = roleOf(sample.command);
       const was = before.get(sample.pid);
       add(processes, role, sample.cpuMs - (was?.cpuMs ?? 0));
-      for (const [thread, cpuMs] of sample.threads) {
-        const name = this.#threadName(sample, thread);
-        if (name !== undefined) add(threads, `${role}/${name}`, cpuMs - (was?.threads.get(thread) ?? 0));
+      if (!THREADED.includes(role)) continue;
+      for (const [id, { name, cpuMs }] of sample.threads) {
+        const part =
+          id === sample.pid ? 'main' : (WORKERS.find((worker) => name.includes(worker)) ?? 'helpers');
+        add(threads, `${role}/${part}`, cpuMs - (was?.threads.get(id)?.cpuMs ?? 0));
       }
     }
     return { result, cost: { processes, threads } };
@@ -149,14 +145,6 @@ export class Product {
     const config = readFileSync(join(this.node.dir, 'redis', 'redis.conf'), 'utf8');
     const value = (name: string): string => new RegExp(`^${name} (\\S+)$`, 'm').exec(config)?.[1] ?? '';
     return `redis://:${value('requirepass')}@127.0.0.1:${value('port')}/0`;
-  }
-
-  #threadName({ pid, command }: ProcessSample, thread: number): string | undefined {
-    const loops = this.#loops.get(pid);
-    if (loops === undefined) return undefined;
-    const at = loops.indexOf(thread);
-    if (at === 0) return 'main';
-    return at === -1 ? 'helpers' : (WORKERS[roleOf(command)]?.[at - 1] ?? 'spare');
   }
 }
 

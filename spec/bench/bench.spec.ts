@@ -27,8 +27,18 @@ const ROWS: Record<string, string[]> = {
     'ask',
     'spawn',
     'heap per idle actor',
+    'skynet',
+    'full mailbox: refused',
+    ...['supervised', 'with a black box', 'a bare MessagePort', 'nact', 'XState', 'comedy'].map(
+      (name) => `ping-pong, ${name}`,
+    ),
     'another thread, 325 B',
     'round trip to another thread',
+    'tell over a ring',
+    'ask over a ring',
+    'a full ring',
+    'durable ref, stored',
+    'durable ref, drained',
     'restart of an actor',
     'restart of a thread, one spare',
     'restart of a thread, no spare',
@@ -59,6 +69,8 @@ const ROWS: Record<string, string[]> = {
     'API, one setting, idle',
     'API, a change, idle',
     'API, ledger, ingest at 70 %',
+    'ingest at 70 %, API idle',
+    'ingest at 70 %, API at 50 requests/s',
   ],
 };
 
@@ -102,6 +114,10 @@ describe('npm run bench', function () {
         const found = report?.rows.find((row) => row.what.includes(what));
         expect(found, `${what} in ${output}`).to.exist;
         expect(found?.value, what).to.be.finite.and.above(0);
+      }
+      if (name === 'pipeline') {
+        const cpu = report?.rows.find(({ what }) => what.startsWith('CPU, fsynced, single'));
+        expect(cpu?.details).to.include.keys('gateway/main', 'gateway/ingest', 'supervisor/match');
       }
     });
   }
