@@ -26,7 +26,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['spec/**', 'bench/**', 'gateways/cli/**', 'supervisors/mutt.ts'],
+    files: ['spec/**', 'bench/**', 'gateways/cli/**', 'supervisors/mutt.ts', 'docs/examples/**'],
     rules: { 'no-console': 'off', '@typescript-eslint/no-unused-expressions': 'off' },
   },
 );

@@ -68,6 +68,22 @@ describe('Architecture', function () {
       expect(breachesOf(files)).to.deep.equal([]);
     });
 
+    it('names an example that imports more of ours than the face of the runtime', () => {
+      const files = {
+        'docs/examples/toy/t.ts':
+          "import './u.ts'; import '../../../runtime/index.ts'; import '../../../runtime/actor.ts'; import 'pino';",
+        'docs/examples/toy/u.ts': "import '../../../actors/a.ts';",
+        'runtime/index.ts': target,
+        'runtime/actor.ts': target,
+        'actors/a.ts': target,
+      };
+      expect(breachesOf(files)).to.deep.equal([
+        'docs/examples/toy/t.ts may not import runtime/actor.ts',
+        'docs/examples/toy/t.ts may not import the package pino',
+        'docs/examples/toy/u.ts may not import actors/a.ts',
+      ]);
+    });
+
     it('names whoever imports a spec', () => {
       const files = { 'bench/b.ts': "import '../spec/actors/s.ts';", 'spec/actors/s.ts': target };
       expect(breachesOf(files)).to.deep.equal(['bench/b.ts may not import spec/actors/s.ts']);

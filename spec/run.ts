@@ -1,6 +1,6 @@
 /**
- * The test command: type check, type-aware lint and format check, then every spec against one private Redis and one
- * private PostgreSQL. The last line it prints is `N passed, N failed`, whatever happens.
+ * The test command: type check, type-aware lint and format check, then every spec, in lanes side by side, against private
+ * Redis and PostgreSQL servers. The last line it prints is `N passed, N failed`, whatever happens.
  *
  * Two runs at once share nothing but caches: each has its own directory, ports and marker. Invariant: when it ends,
  * even after Ctrl-C, no process and no file of the run is left; what a killed run left is ended by the next.
@@ -8,22 +8,20 @@
  *   --long         also spec/long/**          --host         only spec/host/**
  *   --only <glob>  only the specs it matches  --no-checks    only the specs
  */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { constants } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../runtime/errors.ts';
-import { startPrivatePostgres } from '../supervisors/embedded/postgres.ts';
-import type { PrivateServer } from '../supervisors/embedded/private-server.ts';
-import { startPrivateRedis } from '../supervisors/embedded/redis.ts';
 import { runChecks } from './support/checks.ts';
-import { RunDirectory, endLeftoverRuns } from './support/run-directory.ts';
+import { endLeftoverRuns } from './support/run-directory.ts';
+import { runLane } from './support/spec-lane.ts';
 
 const CLONE_DIR = fileURLToPath(new URL('..', import.meta.url));
-/** How long specs may keep the process alive after the last one: what then still holds it was left open. */
-const EXIT_GRACE_MS = 10_000;
+/** Beyond two, the servers and nodes of the specs would only wait for each other. */
+const LANES_MAX = 2;
+/** Begun first, since they take longest: a lane that gets one of them last runs on alone. */
+const LONGEST = ['spec/product/', 'spec/gateways/', 'spec/bench/', 'spec/docs/', 'spec/supervisors/'];
 
 interface Tally {
   passed: number;
@@ -31,6 +29,7 @@ interface Tally {
 }
 
 const tally: Tally = { passed: 0, failed: 0 };
+const failedFiles: string[] = [];
 const interruption = new AbortController();
 
 function fail(what: string): void {
@@ -57,18 +56,33 @@ async function main(): Promise<void> {
     }
   }
   if (interruption.signal.aborted || files.length === 0) return;
-  const run = new RunDirectory();
-  try {
-    await runSpecs(files, run);
-  } finally {
-    const left = await run.remove();
-    // Specs that were cut short had no chance to clean up; what they left has just been ended.
-    if (!interruption.signal.aborted) for (const line of left) fail(`left running by the specs: ${line}`);
-  }
+  const lanes = Math.min(LANES_MAX, availableParallelism(), files.length);
+  await Promise.all(Array.from({ length: lanes }, () => lane(files)));
+}
+
+function lane(files: string[]): Promise<void> {
+  return runLane({
+    cloneDir: CLONE_DIR,
+    next: () => files.shift(),
+    onOutcome: (file, { passed, failed, output }) => {
+      tally.passed += passed;
+      tally.failed += failed;
+      if (failed > 0) failedFiles.push(file);
+      console.log(output);
+    },
+    onFailure: fail,
+    signal: interruption.signal,
+  });
 }
 
 function specFiles(options: { long: boolean; host: boolean; only?: string | undefined }): string[] {
-  const all = globSync('spec/**/*.spec.ts', { cwd: CLONE_DIR }).sort();
+  const rank = (file: string): number => {
+    const found = LONGEST.findIndex((folder) => file.startsWith(folder));
+    return found < 0 ? LONGEST.length : found;
+  };
+  const all = globSync('spec/**/*.spec.ts', { cwd: CLONE_DIR }).sort(
+    (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),
+  );
   if (options.only !== undefined) {
     const wanted = new Set(globSync(options.only, { cwd: CLONE_DIR }));
     return all.filter((file) => wanted.has(file));
@@ -79,71 +93,8 @@ function specFiles(options: { long: boolean; host: boolean; only?: string | unde
   );
 }
 
-async function runSpecs(files: string[], run: RunDirectory): Promise<void> {
-  const servers: PrivateServer[] = [];
-  try {
-    const started = await Promise.allSettled([
-      startPrivateRedis({ dir: run.path('redis') }),
-      startPrivatePostgres({ dir: run.path('postgres') }),
-    ]);
-    for (const outcome of started) {
-      if (outcome.status === 'fulfilled') servers.push(outcome.value);
-    }
-    const refused = started.find((outcome) => outcome.status === 'rejected');
-    if (refused !== undefined) throw refused.reason;
-    const [redis, postgres] = servers;
-    if (interruption.signal.aborted) return;
-    const child = spawn(
-      process.execPath,
-      [fileURLToPath(new URL('./support/mocha-child.ts', import.meta.url)), ...files],
-      {
-        cwd: CLONE_DIR,
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-        env: {
-          ...process.env,
-          ...run.environment,
-          MUTT_SPEC_REDIS_URL: redis?.url,
-          MUTT_SPEC_DATABASE_URL: postgres?.url,
-        },
-      },
-    );
-    await follow(child);
-  } finally {
-    await Promise.all(servers.map((server) => server.stop()));
-  }
-}
-
-/** Takes the child's count, and its death without one as a failure. */
-async function follow(child: ChildProcess): Promise<void> {
-  let counted: Tally | undefined;
-  let isTooLate = false;
-  let timer: NodeJS.Timeout | undefined;
-  child.on('message', (message) => {
-    counted = message as Tally;
-    timer = setTimeout(() => {
-      isTooLate = true;
-      // It says what holds it, and goes.
-      child.kill('SIGUSR2');
-      setTimeout(() => child.kill('SIGKILL'), EXIT_GRACE_MS).unref();
-    }, EXIT_GRACE_MS);
-  });
-  const interrupt = (): void => {
-    child.kill('SIGKILL');
-  };
-  interruption.signal.addEventListener('abort', interrupt);
-  const ending = await new Promise<string>((settle) => {
-    child.once('exit', (code, signal) => settle(signal ?? `code ${code}`));
-    child.once('error', (error) => settle(error.message));
-  });
-  clearTimeout(timer);
-  tally.passed += counted?.passed ?? 0;
-  tally.failed += counted?.failed ?? 0;
-  if (interruption.signal.aborted) return;
-  if (counted === undefined) fail(`the spec process ended before it was done (${ending})`);
-  else if (isTooLate) fail('the specs left something open that keeps their process alive (named above)');
-}
-
 function finish(exitCode?: number): never {
+  for (const file of failedFiles) console.log(`FAILED: ${file} (see above)`);
   console.log(`\n${tally.passed} passed, ${tally.failed} failed`);
   process.exit(exitCode ?? (tally.failed === 0 ? 0 : 1));
 }

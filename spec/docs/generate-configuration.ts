@@ -46,6 +46,8 @@ A value out of range is refused (\`E_SETTING_INVALID\`), and so is one that cont
   \`forward.breaker.delayMaxMs\`;
 - \`ingest.frame.eventsMax\` is at most \`mailbox.ingest.eventsMax\`, and \`match.batch.eventsMax\` at most
   \`mailbox.alert.alertsMax\`;
+- \`rejects.key.rejectsMax\` is at most \`rejects.total.rejectsMax\`, and \`rejects.key.bytesMax\` at most
+  \`rejects.total.bytesMax\`;
 - \`pool.gateway.size\` times \`pool.ingest.size\` is at most 256.
 
 [Tune pool sizes](../how-to/tune-pool-sizes.md) says when to change what.

@@ -4,18 +4,19 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { BODY_BYTES_MAX } from '../../actors/ingest/decode-body.ts';
+import { BODY_BYTES_MAX } from '../../actors/ingest/inflate.ts';
 import type { AdminPort } from '../../gateways/admin/admin-port.ts';
 import { ADMIN_BODY_BYTES_MAX } from '../../gateways/admin/admin-server.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX } from '../../gateways/admin/cursor.ts';
+import { PAUSE_REASONS } from '../../gateways/admin/documents.ts';
 import { adminEndpoints } from '../../gateways/admin/endpoints.ts';
 import { JSON_DEPTH_MAX } from '../../gateways/admin/json-body.ts';
 import { STATUS_OF_CODE } from '../../gateways/admin/problems.ts';
 import { RecentAlertRing } from '../../gateways/admin/recent-alerts.ts';
-import { DEPRECATED_INGEST_ROUTES, INGEST_ROUTES } from '../../gateways/ingest/ingest-server.ts';
 import { INGEST_LIMITS } from '../../gateways/ingest/limits.ts';
 import { REFUSAL } from '../../gateways/ingest/replies.ts';
 import type { Refusal } from '../../gateways/ingest/replies.ts';
+import { HEC_HEALTH_ROUTES, INGEST_ROUTES } from '../../gateways/ingest/routes.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { tableRows } from './page-tables.ts';
 
@@ -24,9 +25,10 @@ const page = readFileSync(new URL('../../docs/reference/http-api.md', import.met
 describe('The page of the HTTP API', () => {
   it('lists the routes of the ingest port', () => {
     const listed = tableRows(page, 'Ingest port (8080)').map(([method, path]) => `${method} ${path}`);
-    expect(listed).to.deep.equal(
-      [...INGEST_ROUTES, ...DEPRECATED_INGEST_ROUTES].map((path) => `POST ${path}`),
-    );
+    expect(listed).to.deep.equal([
+      ...INGEST_ROUTES.map(({ path }) => `POST ${path}`),
+      ...HEC_HEALTH_ROUTES.map((path) => `GET ${path}`),
+    ]);
   });
 
   it('lists every refusal of the ingest port with status, code and Retry-After', () => {
@@ -54,6 +56,11 @@ describe('The page of the HTTP API', () => {
       .map(({ method, path, scope, summary }) => [method.toUpperCase(), path, scope, summary].join(' | '));
     const listed = tableRows(page, 'Admin port (8090)').map((cells) => cells.join(' | '));
     expect(listed).to.deep.equal(used);
+  });
+
+  it('lists every reason for which a mailbox is held back', () => {
+    const listed = tableRows(page, 'What holds a mailbox back').map(([reason]) => reason);
+    expect(listed).to.deep.equal([...PAUSE_REASONS]);
   });
 
   it('names the limits of the admin port', () => {

@@ -1,7 +1,16 @@
 /** What a node says of its workers after a gateway has died: nobody may wait for what is no more. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import type { ActorRecord } from '../../runtime/shared/black-box.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
+
+interface Exit {
+  child: string;
+  reason: string;
+  blackBox?: (ActorRecord & { source: string })[];
+}
 
 const TIMEOUT_MS = 120_000;
 const WAIT_MS = 60_000;
@@ -48,5 +57,21 @@ describe('A gateway that dies while its threads are to become fewer', function (
     const workers = (await snapshot()).applied.map(({ worker }) => worker);
     expect(workers).to.include.members(['gateway-0', 'gateway-0-ingest-0']);
     expect(workers).not.to.include.members(['gateway-0-ingest-1']);
+  });
+
+  it('leaves in the log what its actors did last, by type, time and outcome [S-88]', () => {
+    const exit = readFileSync(join(node.dir, 'log', 'mutt.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('"child exited"'))
+      .map((line) => JSON.parse(line) as Exit)
+      .find(({ child }) => child === 'gateway-0');
+    expect(exit?.reason).to.equal('ended by SIGKILL');
+    const records = exit?.blackBox ?? [];
+    expect(records.map(({ source }) => source)).to.include('gateway-0-ingest-0');
+    const entries = records.flatMap(({ last }) => last);
+    expect(entries.length).to.be.greaterThan(0);
+    for (const entry of entries) {
+      expect(entry).to.have.all.keys('n', 'type', 'atMs', 'tookMs', 'outcome');
+    }
   });
 });

@@ -237,6 +237,22 @@ describe('A running node', function () {
       expect(Buffer.concat(parked.map((row) => row.body)).equals(noise)).to.equal(true);
     });
 
+    it('keeps the bytes of an event whose text it repaired, and finds it by any spelling of its host', async () => {
+      const line = Buffer.from('<34>Jun 14 15:16:01 Latin-1.Example. app: gr\xfcn', 'latin1');
+      expect((await node.post(line)).status).to.equal(200);
+      await node.settled();
+      const { body } = await node.admin<{ items: Record<string, unknown>[] }>(
+        '/api/v2/audit-logs?hostname=LATIN-1.example',
+      );
+      expect(body.items).to.have.length(1);
+      expect(body.items[0]).to.include({
+        hostname: 'latin-1.example',
+        text_repaired: true,
+        raw_message: '<34>Jun 14 15:16:01 Latin-1.Example. app: gr\uFFFDn',
+        raw_base64: line.toString('base64'),
+      });
+    });
+
     it('stores nothing of a request with one bad record when the sender asks to be strict', async () => {
       const before = await node.settled();
       const { status, body } = await node.post(JSON.stringify([eventOf('good'), { hostname: 'edge-1' }]), {

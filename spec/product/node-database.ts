@@ -26,17 +26,24 @@ export function databaseUrlOf(dir: string): string {
 
 /** Any SQL on the private server of the node in `dir`. One connection, closed afterwards. */
 export async function queryNode<Row>(dir: string, sql: string, values: unknown[] = []): Promise<Row[]> {
-  const database = pgp({
-    connectionString: databaseUrlOf(dir),
-    max: 1,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
-  database.$pool.on('error', () => {});
+  const database = openDatabase(dir);
   try {
     return await database.any<Row>(sql, values);
   } finally {
     await database.$pool.end();
   }
+}
+
+/** Holds matching back without breaking anything: until the returned function is called, nobody can store an audit row. */
+export async function holdAuditRows(dir: string): Promise<() => Promise<void>> {
+  const database = openDatabase(dir);
+  const connection = await database.connect();
+  await connection.none('BEGIN; LOCK TABLE event_audit_log IN SHARE MODE');
+  return async () => {
+    await connection.none('COMMIT');
+    await connection.done();
+    await database.$pool.end();
+  };
 }
 
 /** Every audit row there is. */
@@ -53,4 +60,14 @@ export function auditRows(dir: string): Promise<StoredRow[]> {
 export async function deadLetters(dir: string): Promise<string[]> {
   const rows = await queryNode<{ id: string }>(dir, 'SELECT alert_id AS id FROM dead_letters');
   return rows.map(({ id }) => id);
+}
+
+function openDatabase(dir: string): pgPromise.IDatabase<object> {
+  const database = pgp({
+    connectionString: databaseUrlOf(dir),
+    max: 1,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  database.$pool.on('error', () => {});
+  return database;
 }

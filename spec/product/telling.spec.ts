@@ -108,6 +108,22 @@ describe('What a node tells without being asked', function () {
     return Object.fromEntries(body.destinations.map(({ name, state }) => [name, state]));
   }
 
+  /** Why mailboxes of destinations are held back, in any partition where alerts wait. */
+  async function pauses(): Promise<Record<string, string>> {
+    interface Mailbox {
+      mailbox: string;
+      depth: number;
+      paused: { reason: string; detail: string } | null;
+    }
+    const { body } = await node.admin<{ items: { mailboxes: Mailbox[] }[] }>('/api/v2/partitions');
+    const paused = body.items
+      .flatMap(({ mailboxes }) => mailboxes)
+      .flatMap(({ mailbox, depth, paused: why }) =>
+        why === null || depth === 0 ? [] : [[mailbox, why.reason]],
+      );
+    return Object.fromEntries(paused) as Record<string, string>;
+  }
+
   it('warns once of every destination that does not take alerts, with the reason, and lists them in its status', async () => {
     const events = Array.from({ length: 6 }, (_, n) => ({
       hostname: `h${n}`,
@@ -138,6 +154,13 @@ describe('What a node tells without being asked', function () {
     );
     expect(await destinations()).to.include({ stranger: 'unauthorized', secretless: 'secret_unreadable' });
     expect(await destinations()).not.to.have.property('refusing');
+    expect(await pauses()).to.include({
+      'alert:stranger': 'destination_unauthorized',
+      'alert:secretless': 'secret_unreadable',
+      'alert:broken':
+        (await destinations())['broken'] === 'down' ? 'destination_down' : 'destination_failing',
+    });
+    expect(await pauses()).not.to.have.property('alert:refusing');
     expect(logText()).not.to.include(BODY);
   });
 
@@ -149,6 +172,7 @@ describe('What a node tells without being asked', function () {
       60_000,
       () => 'they are not well',
     );
+    expect(await pauses()).to.deep.equal({});
     const names = [...Object.keys(WAYS), 'secretless'].filter((name) => name !== 'refusing');
     await until(
       async () => names.every((name) => told(name, 'info').length > 0),

@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { seededRandom } from '../../bench/support/random.ts';
+import { RunDirectory } from '../support/run-directory.ts';
 import { FAULTS } from './faults.ts';
 import type { FaultInjector, FaultName, FaultResult } from './faults.ts';
 import { killRun } from './kill-run.ts';
@@ -80,6 +81,18 @@ function columns(row: KillRunRow): Record<string, string | number> {
   };
 }
 
+/** What a node has left is found by it, also after Ctrl-C; data that are to be kept are not in it. */
+const directory = values.keep ? undefined : new RunDirectory();
+Object.assign(process.env, directory?.environment);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => void end(130));
+}
+
+async function end(exitCode: number): Promise<never> {
+  await directory?.remove();
+  process.exit(exitCode);
+}
+
 let bad = 0;
 let isHeaded = false;
 for (let run = 0; run < runs; run++) {
@@ -109,4 +122,4 @@ for (let run = 0; run < runs; run++) {
   }
 }
 console.log(`\n${runs - bad} of ${runs} runs good`);
-process.exit(bad === 0 ? 0 : 1);
+await end(bad === 0 ? 0 : 1);

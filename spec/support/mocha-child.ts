@@ -1,23 +1,45 @@
 /**
- * The process in which mocha runs the specs it is given. `spec/run.ts` starts it, so that a spec which takes its
+ * A process in which mocha runs specs, file after file, as its parent (spec-lane.ts) names them: a spec that takes its
  * process down is a failure of the run and not its end.
  *
- * Invariant: it sends its count exactly once, after the last hook, and ends by itself when nothing is left open.
+ * Invariant: it answers once for each file, after the file's last hook, with the counts and all that mocha had to say;
+ * and it ends by itself when it is told to and nothing is left open.
  */
+import { format } from 'node:util';
 import Mocha from 'mocha';
+
+export type ToMochaChild = { type: 'run'; file: string } | { type: 'end' };
+export interface FileOutcome {
+  passed: number;
+  failed: number;
+  output: string;
+}
 
 const TIMEOUT_MS = 10_000;
 const SLOW_MS = 1_000;
 
-const mocha = new Mocha({
-  reporter: 'spec',
-  timeout: TIMEOUT_MS,
-  slow: SLOW_MS,
-  forbidOnly: true,
-  forbidPending: true,
-  color: process.stdout.isTTY,
-});
-for (const file of process.argv.slice(2)) mocha.addFile(file);
+async function runFile(file: string): Promise<FileOutcome> {
+  const lines: string[] = [];
+  // Held back, or the lines of two files that run at once would mix.
+  Mocha.reporters.Base.consoleLog = (...said: unknown[]) => lines.push(format(...said));
+  const mocha = new Mocha({
+    reporter: 'spec',
+    timeout: TIMEOUT_MS,
+    slow: SLOW_MS,
+    forbidOnly: true,
+    forbidPending: true,
+    color: process.stdout.isTTY,
+  });
+  mocha.addFile(file);
+  await mocha.loadFilesAsync();
+  return new Promise((resolve) => {
+    const runner = mocha.run((failed) => {
+      // Its listeners on the process would be there for the next file too.
+      runner.dispose();
+      resolve({ passed: runner.stats?.passes ?? 0, failed, output: lines.join('\n') });
+    });
+  });
+}
 
 // A rejection that nobody handled fails the spec that runs, as an exception does.
 process.on('unhandledRejection', (reason) => {
@@ -29,9 +51,7 @@ process.on('SIGUSR2', () => {
   process.exit(1);
 });
 
-await mocha.loadFilesAsync();
-const runner = mocha.run((failed) => {
-  const passed = runner.stats?.passes ?? 0;
-  process.exitCode = failed === 0 ? 0 : 1;
-  process.send?.({ passed, failed }, () => process.disconnect());
+process.on('message', (message: ToMochaChild) => {
+  if (message.type === 'end') process.disconnect();
+  else void runFile(message.file).then((outcome) => process.send?.(outcome));
 });

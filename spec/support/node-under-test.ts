@@ -15,6 +15,7 @@ export interface TreeNode {
   status: string;
   epoch: number;
   restarts: number;
+  since?: string;
   /** The latest ones, oldest first. */
   exits?: { reason: string }[];
   pid?: number;
@@ -29,6 +30,7 @@ export interface Ledger {
   rejected: number;
   balanced: boolean;
   lost: number;
+  alerts?: { opened: number; delivered: number; dead: number };
   partitions: { partition: number; accepted: number; in_flight: number; balanced: boolean; lost: number }[];
 }
 
@@ -54,7 +56,8 @@ export class NodeUnderTest {
 
   /** Prepares a node without starting it. */
   static async prepare(env: NodeJS.ProcessEnv = {}): Promise<NodeUnderTest> {
-    const parent = mkdtempSync(join(tmpdir(), 'mutt-node-'));
+    // Within the run's directory, so that the servers of a node that is killed with its spec are found and ended.
+    const parent = mkdtempSync(join(process.env['MUTT_SPEC_RUN'] ?? tmpdir(), 'mutt-node-'));
     // Private servers may run as another user, who must be able to pass through.
     chmodSync(parent, 0o755);
     const [ingest, health, admin] = (await freePorts(3)) as [number, number, number];

@@ -25,6 +25,8 @@ export interface BedOptions {
   restartsMax?: number;
   ids?: string[];
   specs?: Record<string, Partial<ChildSpec>>;
+  /** Over what is written here. */
+  spec?: Partial<SupervisorSpec>;
 }
 
 /** A supervisor over scripted children, not started. */
@@ -33,6 +35,7 @@ export function bed({
   restartsMax = 3,
   ids = ['a', 'b', 'c'],
   specs = {},
+  spec: given = {},
 }: BedOptions = {}): Bed {
   const clock = new FakeClock();
   const trace: string[] = [];
@@ -50,6 +53,7 @@ export function bed({
       shutdownDeadlineMs: 200,
       ...specs[id],
     })),
+    ...given,
   };
   const supervisor = new Supervisor(spec, { clock, random: () => 0, onEvent: (event) => events.push(event) });
   return { clock, trace, events, supervisor, child, look: () => trace.splice(0) };
