@@ -11,12 +11,7 @@ import { codeOf } from '../../../runtime/errors.ts';
 import { BytesView } from '../../../runtime/ring/bytes-view.ts';
 import { createRing, HEADER_BYTES } from '../../../runtime/ring/ring-layout.ts';
 import { RingReader } from '../../../runtime/ring/ring-reader.ts';
-import {
-  publishDrafts,
-  RECORD_TOO_LARGE,
-  RING_FULL,
-  RingWriter,
-} from '../../../runtime/ring/ring-writer.ts';
+import { publishDrafts, RECORD_TOO_LARGE, RING_FULL, RingWriter } from '../../../runtime/ring/ring-writer.ts';
 import type { RingThreadData, RingThreadReport } from '../../fixtures/ring/ring-thread.ts';
 
 const SMALL = { capacityBytes: 1_024, recordsMax: 8, recordBytesMax: 256 };
