@@ -11,6 +11,7 @@ import { BODY_BYTES_MAX } from './inflate.ts';
 import { reshaped } from './known-shapes.ts';
 import type { Hint } from './known-shapes.ts';
 import { RECORD_BYTES_MAX, RECORD_DEPTH_MAX, RECORDS_PER_REQUEST_MAX } from './limits.ts';
+import { hostnameHash } from './partition.ts';
 import { ReadBudget } from './read-budget.ts';
 import { RECORD_JSON } from './split-records.ts';
 import type { RecordKind } from './split-records.ts';
@@ -21,8 +22,8 @@ const GROUPS_MAX = 3 * RECORDS_PER_REQUEST_MAX;
 /** An event: bytes `start` to `end` of `body`, which is the request's own or was written anew. */
 export interface AcceptedRecord {
   kind: RecordKind;
-  /** Case-folded. */
-  hostname: string;
+  /** Of its canonical host name: what its partition follows from. */
+  hostHash: number;
   body: Buffer;
   start: number;
   end: number;
@@ -88,6 +89,11 @@ export class EventCollector {
     this.#keep(RECORD_JSON, verdict.hostname, bytes);
   }
 
+  /** An event that has been judged already. */
+  plain(hostHash: number, start: number, end: number): void {
+    this.accepted.push({ kind: RECORD_JSON, hostHash, body: this.body, start, end });
+  }
+
   /** A record that is in the body as it is to be stored, `start` to `end`; `part` is what is parked if it is no event. */
   received(
     kind: RecordKind,
@@ -101,7 +107,7 @@ export class EventCollector {
     }
     const verdict = decodeRecord(this.body, kind, start, end, this.receivedAtMs);
     if (verdict.ok) {
-      this.accepted.push({ kind, hostname: verdict.hostname, body: this.body, start, end });
+      this.accepted.push({ kind, hostHash: hostnameHash(verdict.hostname), body: this.body, start, end });
       return;
     }
     const event = reshaped(this.body, kind, start, end, this.hint, this.receivedAtMs);
@@ -159,7 +165,7 @@ export class EventCollector {
   #keep(kind: RecordKind, hostname: string, body: Buffer): void {
     this.#bytesWritten += body.length;
     if (this.#bytesWritten > BODY_BYTES_MAX) throw new EventsTooLarge();
-    this.accepted.push({ kind, hostname, body, start: 0, end: body.length });
+    this.accepted.push({ kind, hostHash: hostnameHash(hostname), body, start: 0, end: body.length });
   }
 }
 

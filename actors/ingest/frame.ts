@@ -81,7 +81,7 @@ export function encodeFrame(id: Buffer, receivedAtMs: number, records: readonly 
     );
   }
 
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + bodyBytes);
+  const frame = draft(HEADER_BYTES + bodyBytes);
   frame.write('MF', 0, 'latin1');
   frame[2] = FRAME_VERSION;
   frame[3] = 0;
@@ -109,14 +109,27 @@ export function encodeFrame(id: Buffer, receivedAtMs: number, records: readonly 
     at += RECORD_HEADER_BYTES;
     at += body.copy(frame, at, start, end);
   }
-  return seal(compressed(frame));
+  return seal(finished(frame));
 }
 
-/** The same frame with its body compressed, where that makes it smaller. */
-function compressed(frame: Buffer): Buffer {
-  if (frame.length - HEADER_BYTES < COMPRESS_BYTES_MIN) return frame;
+/**
+ * Where a frame is put together before its bytes are copied out, compressed or not: a fresh buffer of some hundred KiB for
+ * each frame costs more in page faults and garbage collection than the copy. Only one frame is made at a time.
+ */
+let drafting = Buffer.allocUnsafeSlow(0);
+const DRAFT_BYTES_MAX = 2 * 1024 * 1024;
+
+function draft(bytes: number): Buffer {
+  if (bytes > DRAFT_BYTES_MAX) return Buffer.allocUnsafe(bytes);
+  if (bytes > drafting.length) drafting = Buffer.allocUnsafeSlow(Math.min(DRAFT_BYTES_MAX, 2 * bytes));
+  return drafting.subarray(0, bytes);
+}
+
+/** A copy of the frame, with its body compressed where that makes it smaller. */
+function finished(frame: Buffer): Buffer {
+  if (frame.length - HEADER_BYTES < COMPRESS_BYTES_MIN) return Buffer.from(frame);
   const body = zstdCompressSync(frame.subarray(HEADER_BYTES), ZSTD_OPTIONS);
-  if (HEADER_BYTES + body.length >= frame.length) return frame;
+  if (HEADER_BYTES + body.length >= frame.length) return Buffer.from(frame);
   const smaller = Buffer.concat([frame.subarray(0, HEADER_BYTES), body]);
   smaller[3] = FLAG_ZSTD;
   return smaller;

@@ -17,7 +17,7 @@ import { encodeFrame } from './frame.ts';
 import type { FrameInput } from './frame.ts';
 import { PARKED_BYTES_MAX } from './limits.ts';
 import type { Dialect } from './messages.ts';
-import { partitionOf } from './partition.ts';
+import { partitionOfHash } from './partition.ts';
 import { formatUuid } from './uuid-v7.ts';
 
 /** One request as the gateway took it. */
@@ -242,8 +242,8 @@ function partsOf(
 ): [partition: number, part: FramePart][] {
   const parts: [number, FramePart][] = [];
   const open = new Map<number, FramePart>();
-  for (const { kind, hostname, body, start, end } of accepted) {
-    const partition = partitionOf(hostname, partitions);
+  for (const { kind, hostHash, body, start, end } of accepted) {
+    const partition = partitionOfHash(hostHash, partitions);
     let part = open.get(partition);
     const isFull =
       part !== undefined &&

@@ -3,8 +3,8 @@
  * number of partitions. It never changes: an event's order and everything one commit touches depend on it.
  */
 
-const FNV_OFFSET_BASIS = 0x811c9dc5;
-const FNV_PRIME = 0x01000193;
+export const FNV_OFFSET_BASIS = 0x811c9dc5;
+export const FNV_PRIME = 0x01000193;
 
 /** 32-bit FNV-1a of the UTF-8 bytes of `hostname`, case-folded. Source: Fowler, Noll, Vo; RFC 9923. */
 export function hostnameHash(hostname: string): number {
@@ -25,5 +25,10 @@ function bytesHash(bytes: Uint8Array): number {
 
 /** The partition, 0 to `partitions - 1`, of every event of `hostname`, in whatever case it is written. */
 export function partitionOf(hostname: string, partitions: number): number {
-  return hostnameHash(hostname) % partitions;
+  return partitionOfHash(hostnameHash(hostname), partitions);
+}
+
+/** The same, by the hash of the host. */
+export function partitionOfHash(hostHash: number, partitions: number): number {
+  return hostHash % partitions;
 }

@@ -13,15 +13,26 @@ export interface Unreadable {
 
 /** Reads `into.body`, with its records as events. */
 export function readNative(into: EventCollector): Unreadable | undefined {
-  return readRecords(into, ({ kind, start, end }) => into.received(kind, start, end));
+  return readRecords(
+    into,
+    ({ kind, start, end, hostHash }) => {
+      if (hostHash === undefined) into.received(kind, start, end);
+      else into.plain(hostHash, start, end);
+    },
+    true,
+  );
 }
 
-/** Gives every record of `into.body` to `take`, which adds it to `into`; what is none becomes a reject in its place. */
+/**
+ * Gives every record of `into.body` to `take`, which adds it to `into`; what is none becomes a reject in its place. With
+ * `takesEvents`, plain events come with the hash of their host.
+ */
 export function readRecords(
   into: EventCollector,
   take: (record: RecordSlice) => void,
+  takesEvents = false,
 ): Unreadable | undefined {
-  const { records, rejects, unreadable } = splitRecords(into.body);
+  const { records, rejects, unreadable } = splitRecords(into.body, takesEvents);
   if (unreadable !== undefined) return unreadable;
   let at = 0;
   for (const record of records) {

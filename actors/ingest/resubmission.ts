@@ -8,7 +8,7 @@ import { decodeBody } from './decode-body.ts';
 import type { AcceptedRecord } from './event-collector.ts';
 import { encodeFrame } from './frame.ts';
 import { PARKED_BYTES_MAX } from './limits.ts';
-import { partitionOf } from './partition.ts';
+import { partitionOfHash } from './partition.ts';
 
 /** What is wrong with one record. */
 export interface RecordFault {
@@ -103,8 +103,8 @@ export function framesOf(
     frames.push({ partition, sequence, events: inputs.length, frame });
   };
   for (const { body, records, correlationId } of bodies) {
-    for (const { kind, hostname, start, end } of records) {
-      const partition = partitionOf(hostname, options.partitions);
+    for (const { kind, hostHash, start, end } of records) {
+      const partition = partitionOfHash(hostHash, options.partitions);
       let draft = open.get(partition) ?? { sequence: 1, inputs: [], bytes: 0 };
       const isFull =
         draft.inputs.length >= FRAME_EVENTS_MAX ||

@@ -7,6 +7,7 @@
  * Invariant: linear time and no throw, whatever the bytes; every byte that is no separator lies in exactly one record
  * or one reject, so nothing a sender gave us vanishes.
  */
+import { PlainEventReader } from './plain-event.ts';
 import { RECORD_BYTES_MAX, RECORD_DEPTH_MAX, RECORDS_PER_REQUEST_MAX } from './limits.ts';
 
 /** How the bytes of a record are to be read. The numbers are part of the frame format. */
@@ -21,6 +22,8 @@ export interface RecordSlice {
   kind: RecordKind;
   start: number;
   end: number;
+  /** Present when the pass has found it to be an event already: the hash of its host. */
+  hostHash: number | undefined;
 }
 
 /** A part of the body that cannot be a record, and why. */
@@ -57,9 +60,12 @@ const BRACE_CLOSE = 0x7d;
 /** `{` and `[`, as `}` and `]`, differ only in this bit. */
 const BRACKET_BIT = 0x20;
 
-/** Cuts `body` into records. Never throws. */
-export function splitRecords(body: Uint8Array): SplitBody {
-  const splitter = new Splitter(body);
+/** After so many records more that were no plain event than those that were, no further one is expected. */
+const MISSES_MAX = 4;
+
+/** Cuts `body` into records; with `takesEvents`, judges plain events in the same pass. Never throws. */
+export function splitRecords(body: Uint8Array, takesEvents = false): SplitBody {
+  const splitter = new Splitter(body, takesEvents);
   splitter.run();
   return splitter.result();
 }
@@ -75,6 +81,9 @@ class Splitter {
   private readonly rejects: RejectedSlice[] = [];
   /** Bytes that may still be read a second time after a break; what keeps the whole pass linear. */
   private rescanBytesLeft: number;
+  private readonly events: PlainEventReader | undefined;
+  /** Records that were no plain event, less those that were. */
+  private misses = 0;
 
   // What the last call of `scan` found beside its end.
   private isTooDeep = false;
@@ -83,8 +92,9 @@ class Splitter {
   /** Where a broken value was found to be broken. */
   private brokenAt = -1;
 
-  constructor(body: Uint8Array) {
+  constructor(body: Uint8Array, takesEvents: boolean) {
     this.body = body;
+    this.events = takesEvents ? new PlainEventReader(body) : undefined;
     this.end = body.length;
     this.rescanBytesLeft = body.length;
   }
@@ -148,6 +158,7 @@ class Splitter {
 
   /** One JSON value of any kind; after a break, goes on where that is safe. */
   private readJsonValue(limit: number): void {
+    if (this.events !== undefined && this.misses <= MISSES_MAX && this.takeEvent(this.events, limit)) return;
     const start = this.position;
     const end = this.scan(start, limit);
     if (end !== -1) {
@@ -172,6 +183,19 @@ class Splitter {
       'E_JSON_MALFORMED',
       'The record is not closed: a quote, brace or bracket is missing, or the body was cut off.',
     );
+  }
+
+  private takeEvent(events: PlainEventReader, limit: number): boolean {
+    const start = this.position;
+    const end = this.body[start] === BRACE_OPEN ? events.take(start, limit) : -1;
+    if (end === -1 || end - start > RECORD_BYTES_MAX) {
+      this.misses++;
+      return false;
+    }
+    this.misses--;
+    this.position = end;
+    this.accept(RECORD_JSON, start, end, events.hostHash);
+    return true;
   }
 
   /** The first place after a break where a record may begin: a line that starts with `{`. Else the end. */
@@ -331,7 +355,7 @@ class Splitter {
     return true;
   }
 
-  private accept(kind: RecordKind, start: number, end: number): void {
+  private accept(kind: RecordKind, start: number, end: number, hostHash?: number): void {
     if (end - start > RECORD_BYTES_MAX) {
       this.reject(
         start,
@@ -341,7 +365,7 @@ class Splitter {
       );
       return;
     }
-    this.records.push({ index: this.records.length + this.rejects.length, kind, start, end });
+    this.records.push({ index: this.records.length + this.rejects.length, kind, start, end, hostHash });
   }
 
   private reject(start: number, end: number, code: RejectedSlice['code'], message: string): void {

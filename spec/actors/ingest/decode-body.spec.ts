@@ -6,6 +6,7 @@ import { snappyCompress } from 'hysnappy';
 import { describe, it } from 'mocha';
 import { decodeBody } from '../../../actors/ingest/decode-body.ts';
 import type { DecodedBody } from '../../../actors/ingest/decode-body.ts';
+import { hostnameHash } from '../../../actors/ingest/partition.ts';
 import { BODY_BYTES_MAX } from '../../../actors/ingest/inflate.ts';
 
 const receivedAtMs = Date.parse('2024-05-01T12:00:00Z');
@@ -93,7 +94,7 @@ describe('decodeBody', () => {
     const body = Buffer.from([event(1), '{"hostname":"r1"}', deep, event(2, 'r2'), 'words'].join('\n'));
     const decoded = decode(body, 'identity');
     if (decoded.kind !== 'records') throw new Error(decoded.kind);
-    expect(decoded.accepted.map(({ hostname }) => hostname)).to.deep.equal(['r1', 'r2']);
+    expect(decoded.accepted.map(({ hostHash }) => hostHash)).to.deep.equal(['r1', 'r2'].map(hostnameHash));
     expect(decoded.rejected.map(({ index, code }) => [index, code])).to.deep.equal([
       [1, 'E_FIELD_MISSING'],
       [2, 'E_TOO_DEEP'],

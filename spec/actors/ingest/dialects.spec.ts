@@ -11,6 +11,7 @@ import { snappyCompress } from 'hysnappy';
 import { describe, it } from 'mocha';
 import { decodeBody } from '../../../actors/ingest/decode-body.ts';
 import type { BodyContext, DecodedBody } from '../../../actors/ingest/decode-body.ts';
+import { hostnameHash } from '../../../actors/ingest/partition.ts';
 import { RECORD_BYTES_MAX, RECORDS_PER_REQUEST_MAX } from '../../../actors/ingest/limits.ts';
 import { DIALECTS } from '../../../actors/ingest/messages.ts';
 import type { Dialect } from '../../../actors/ingest/messages.ts';
@@ -360,7 +361,7 @@ describe('A dialect', () => {
   it('takes labels and names of a stranger as data, never as parts of an object', () => {
     const kafka =
       '{"records":[{"value":{"hostname":"r1","message":"m","timestamp":1,"__proto__":{"hostname":"x"}}}]}';
-    expect(records(kafka).accepted[0]?.hostname).to.equal('r1');
+    expect(records(kafka).accepted[0]?.hostHash).to.equal(hostnameHash('r1'));
     const attributes = [keyValue('__proto__', stringValue('x')), keyValue('constructor', stringValue('y'))];
     const record = message([5, stringValue('m')], ...attributes.map((one): [number, Uint8Array] => [6, one]));
     expect(texts(records(otlp([record]), 'otlp_protobuf'))[0]).to.include(
@@ -417,14 +418,14 @@ describe('A dialect', () => {
       const decoded = decode(body, { hint });
       if (decoded.kind !== 'records') throw new Error(decoded.kind);
       const [first] = decoded.accepted;
-      return first === undefined ? {} : { hostname: first.hostname, text: texts(decoded)[0] };
+      return first === undefined ? {} : { host: first.hostHash, text: texts(decoded)[0] };
     };
-    expect(read('just words')).to.include({ hostname: 'r9' });
-    expect(read('{"message":"m","timestamp":1}')).to.include({ hostname: 'r9' });
+    expect(read('just words')).to.include({ host: hostnameHash('r9') });
+    expect(read('{"message":"m","timestamp":1}')).to.include({ host: hostnameHash('r9') });
     expect(read('{"hostname":"r1","message":"m","timestamp":1}')['text']).to.equal(
       '{"hostname":"r1","message":"m","timestamp":1}',
     );
-    expect(read('<34>May  1 12:00:00 r1 su: x')).to.include({ hostname: 'r1' });
+    expect(read('<34>May  1 12:00:00 r1 su: x')).to.include({ host: hostnameHash('r1') });
     expect(read('{"message":"m"}')).to.deep.equal({});
   });
 });
