@@ -10,7 +10,7 @@ import { cpuUs, median, percentile } from './support/bench.ts';
 import type { BenchRun } from './support/bench.ts';
 import { makeCorpus } from './support/corpus.ts';
 import { runHttpLoad } from './support/http-load.ts';
-import type { HttpLoadReport } from './support/http-load.ts';
+import type { LoadReport } from './support/load.ts';
 import { Product } from './support/product.ts';
 
 const RATE_MAX = 100_000;
@@ -97,7 +97,7 @@ export default async function control(run: BenchRun): Promise<void> {
   }
 }
 
-type Load = (forMs: number, ratePerSecond?: number) => Promise<HttpLoadReport>;
+type Load = (forMs: number, ratePerSecond?: number) => Promise<LoadReport>;
 
 /** From the request of a change to the first sight of all workers at its version. */
 async function propagation(run: BenchRun, node: NodeUnderTest, size: number, changes: number): Promise<void> {
@@ -186,7 +186,7 @@ async function addRules(node: NodeUnderTest): Promise<void> {
 }
 
 interface Beside {
-  ingest: HttpLoadReport;
+  ingest: LoadReport;
   /** CPU time by process and for the clients together, in shares of a core. */
   cpu: Map<string, number>;
   api?: ApiLoadReport;
@@ -196,7 +196,7 @@ interface Beside {
 async function ingestBesideApi(
   run: BenchRun,
   node: NodeUnderTest,
-  load: () => Promise<HttpLoadReport>,
+  load: () => Promise<LoadReport>,
 ): Promise<void> {
   const repetitions = run.parameter('ingest.repetitions', 1, 3);
   const apiRate = run.parameter('api.requestsPerSecond', 50, 100);
@@ -213,7 +213,7 @@ async function ingestBesideApi(
   reportBeside(run, `ingest at 70 %, API at ${apiRate} requests/s, p99`, atWork, idleMs);
 }
 
-async function withCpu(node: NodeUnderTest, load: () => Promise<HttpLoadReport>): Promise<Beside> {
+async function withCpu(node: NodeUnderTest, load: () => Promise<LoadReport>): Promise<Beside> {
   const own = process.cpuUsage();
   const startedMs = performance.now();
   const { result: ingest, cost } = await new Product(node).costOf(load);
@@ -259,6 +259,6 @@ function reportBeside(run: BenchRun, what: string, runs: readonly Beside[], idle
   return value;
 }
 
-function refused({ statuses }: HttpLoadReport): number {
+function refused({ statuses }: LoadReport): number {
   return Object.entries(statuses).reduce((sum, [status, count]) => sum + (status === '200' ? 0 : count), 0);
 }

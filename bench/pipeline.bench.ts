@@ -12,7 +12,7 @@ import { growthPerSecond, median } from './support/bench.ts';
 import type { BenchRun, Rate } from './support/bench.ts';
 import { makeCorpus } from './support/corpus.ts';
 import { STAMP, runHttpLoad } from './support/http-load.ts';
-import type { HttpLoadReport } from './support/http-load.ts';
+import type { LoadReport } from './support/load.ts';
 import { Product } from './support/product.ts';
 import type { Cost } from './support/product.ts';
 
@@ -31,7 +31,7 @@ interface Shape {
   connections: number;
 }
 
-type Load = (port: number, shape: Shape, key?: string, forMs?: number) => Promise<HttpLoadReport>;
+type Load = (port: number, shape: Shape, key?: string, forMs?: number) => Promise<LoadReport>;
 
 export default async function pipeline(run: BenchRun): Promise<void> {
   const corpus = makeCorpus();
@@ -131,7 +131,7 @@ async function timeToReady(run: BenchRun, { node }: Product): Promise<void> {
 }
 
 /** What reading and answering the same requests costs when nothing is done about them. */
-async function answering(server: BareServer, work: () => Promise<HttpLoadReport>): Promise<Rate> {
+async function answering(server: BareServer, work: () => Promise<LoadReport>): Promise<Rate> {
   await server.report();
   const { perSecond } = await work();
   const { cpuMs, requests } = await server.report();
@@ -140,18 +140,14 @@ async function answering(server: BareServer, work: () => Promise<HttpLoadReport>
 
 interface Stored {
   perSecond: number;
-  report: HttpLoadReport;
+  report: LoadReport;
   /** Of the node, per event stored meanwhile (warm-up included). */
   events: number;
   cost: Cost;
   queued: { events: number; bytes: number };
 }
 
-async function storedBy(
-  product: Product,
-  shape: Shape,
-  work: () => Promise<HttpLoadReport>,
-): Promise<Stored> {
+async function storedBy(product: Product, shape: Shape, work: () => Promise<LoadReport>): Promise<Stored> {
   const before = await product.accepted();
   const { result: report, cost } = await product.costOf(work);
   const queued = await product.queued();

@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   runtime: () => import('./runtime.bench.ts'),
   durable: () => import('./durable.bench.ts'),
   pipeline: () => import('./pipeline.bench.ts'),
+  ingest: () => import('./ingest.bench.ts'),
   control: () => import('./control.bench.ts'),
 };
 

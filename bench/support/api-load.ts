@@ -5,7 +5,7 @@
 import { follow } from '../../gateways/cli/stream-client.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { NodeUnderTest } from '../../spec/support/node-under-test.ts';
-import { Histogram } from './http-load.ts';
+import { Histogram } from './load.ts';
 
 export interface ApiRequest {
   method: 'GET' | 'PUT';

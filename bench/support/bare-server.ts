@@ -9,7 +9,8 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import * as uws from 'uWebSockets.js';
-import { Histogram, STAMP, STAMP_DIGITS, STAMP_DIGITS_AT, nowUs } from './http-load.ts';
+import { STAMP, STAMP_DIGITS, STAMP_DIGITS_AT, nowUs } from './http-load.ts';
+import { Histogram } from './load.ts';
 
 export interface BareServerReport {
   /** Requests answered since the last report. */

@@ -82,6 +82,26 @@ export class Product {
     );
   }
 
+  /** What is stored waits from now on. */
+  suspendMatching(): Promise<void> {
+    return this.#operateMatching('suspend');
+  }
+
+  resumeMatching(): Promise<void> {
+    return this.#operateMatching('resume');
+  }
+
+  async #operateMatching(operation: 'suspend' | 'resume'): Promise<void> {
+    for (const { id } of await this.node.actors()) {
+      if (!/^match-\d+$/.test(id)) continue;
+      const actor = encodeURIComponent(`${id}/match`);
+      const { status, body } = await this.node.admin(`/api/v2/actors/${actor}/${operation}`, {
+        method: 'POST',
+      });
+      if (status !== 200) throw new Error(`${id} did not ${operation}: ${JSON.stringify(body)}`);
+    }
+  }
+
   /** Does something and gives what it cost, per role. */
   async costOf<T>(work: () => Promise<T>): Promise<{ result: T; cost: Cost }> {
     const before = new Map(this.#sample().map((sample) => [sample.pid, sample]));

@@ -63,6 +63,22 @@ const ROWS: Record<string, string[]> = {
     'POST to webhook, low load',
     'POST to webhook, half load',
   ],
+  ingest: [
+    'JSON.parse alone, JSON, 1 a request',
+    'answered without work, JSON, 1 a request',
+    'answer at 70 %, fsynced, JSON, 1 a request, p99',
+    ...[
+      'JSON, 1 a request',
+      ...[10, 100, 1_000].map((size) => `JSON array, ${size} a request`),
+      'NDJSON, 100 a request',
+      'gzip array, 100 a request',
+      'syslog line, 1 a request',
+      'syslog lines, 100 a request',
+      'WebSocket, 1 a message',
+      'WebSocket, 100 a message',
+    ].flatMap((shape) => [`stored, fsynced, ${shape}`, `CPU, fsynced, ${shape}`]),
+    'stored beside matching, fsynced, JSON array, 100 a request',
+  ],
   control: [
     'change to every worker, 1 match threads',
     'change to every worker, 2 match threads',
@@ -115,6 +131,10 @@ describe('npm run bench', function () {
         expect(found, `${what} in ${output}`).to.exist;
         expect(found?.value, what).to.be.finite.and.above(0);
       }
+      if (name === 'ingest') {
+        const bare = report?.rows.filter(({ baseline }) => baseline !== undefined);
+        expect(bare).to.have.length(2);
+      }
       if (name === 'pipeline') {
         const cpu = report?.rows.find(({ what }) => what.startsWith('CPU, fsynced, single'));
         expect(cpu?.details).to.include.keys('gateway/main', 'gateway/ingest', 'supervisor/match');
@@ -125,6 +145,6 @@ describe('npm run bench', function () {
   it('names the benchmarks there are when it is given another', async () => {
     const { code, output } = await run('speed');
     expect(code).to.equal(2);
-    expect(output).to.contain('runtime, durable, pipeline, control');
+    expect(output).to.contain('runtime, durable, pipeline, ingest, control');
   });
 });

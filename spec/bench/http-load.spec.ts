@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { runHttpLoad } from '../../bench/support/http-load.ts';
-import type { HttpLoadReport } from '../../bench/support/http-load.ts';
+import type { LoadReport } from '../../bench/support/load.ts';
 
 const DURATION_MS = 1_200;
 const STALL_MS = 800;
@@ -36,7 +36,7 @@ describe('the load generator', function () {
     server.close();
   });
 
-  const load = (ratePerSecond: number, stalledFrom: number): Promise<HttpLoadReport> => {
+  const load = (ratePerSecond: number, stalledFrom: number): Promise<LoadReport> => {
     requests = 0;
     stallFrom = stalledFrom;
     return runHttpLoad({
