@@ -38,7 +38,7 @@ export interface BatchSenderOptions {
   signal: AbortSignal;
   /** Breaks off attempts that are under way. */
   hardSignal: AbortSignal;
-  /** How long nothing at all may be answered before this gives up. */
+  /** How long nothing at all may be answered before this gives up; Infinity waits for a server and a good key. */
   patienceMs: number;
   /** Told when the server asks to wait, or is away. */
   onWait?: (waitMs: number, why: string) => void;
@@ -55,7 +55,12 @@ const PATH = '/api/v2/ingest';
 const LATER_CODES = new Set(['E_UNREACHABLE', 'E_CONNECTION_BROKEN', 'E_REPLY_LATE']);
 const LATER_STATUS = new Set([408, 425, 429]);
 /** Refused before the body was looked at. After any other "later", also a proxy's, part of it may be stored. */
-const CERTAINLY_NOT_STORED_CODES = new Set(['E_REQUESTS_FULL', 'E_BYTES_FULL', 'E_KEY_ROTATED']);
+const CERTAINLY_NOT_STORED_CODES = new Set([
+  'E_KEY_REFUSED',
+  'E_REQUESTS_FULL',
+  'E_BYTES_FULL',
+  'E_KEY_ROTATED',
+]);
 
 export class BatchSender {
   readonly #options: BatchSenderOptions;
@@ -102,7 +107,7 @@ export class BatchSender {
         await this.#wait(backOffMs(attempt), 'the server is away');
         continue;
       }
-      if (reply.status >= 500 || LATER_STATUS.has(reply.status)) {
+      if (reply.status >= 500 || LATER_STATUS.has(reply.status) || this.#isKeyAwaited(reply)) {
         const problem = problemOf(reply);
         if (!CERTAINLY_NOT_STORED_CODES.has(problem.code)) isUncertain = true;
         if (this.#isPatienceOver(problem)) {
@@ -110,7 +115,8 @@ export class BatchSender {
           throw problem;
         }
         const asked = retryAfterMs(reply.headers['retry-after'], clock.wallMs());
-        await this.#wait(asked ?? backOffMs(attempt), 'the server says later');
+        const why = this.#isKeyAwaited(reply) ? 'the key is refused' : 'the server says later';
+        await this.#wait(asked ?? backOffMs(attempt), why);
         continue;
       }
       this.#answeredAtMs = clock.monotonicMs();
@@ -145,7 +151,13 @@ export class BatchSender {
     );
   }
 
+  /** A key that is wrong today may be right tomorrow, for who waits without limit. */
+  #isKeyAwaited(reply: HttpReply): boolean {
+    return this.#options.patienceMs === Infinity && (reply.status === 401 || reply.status === 403);
+  }
+
   #isPatienceOver(failure: unknown): boolean {
+    if (this.#options.patienceMs === Infinity) return false;
     // Nobody there at the very first try is a wrong address or a node that does not run: no use in waiting.
     if (this.#answeredAtMs === undefined && codeOf(failure) === 'E_UNREACHABLE') return true;
     const sinceMs = this.#options.clock.monotonicMs() - (this.#answeredAtMs ?? this.#startedAtMs);

@@ -193,6 +193,7 @@ function addSend(program: Command, context: CliContext, acts: Acts): void {
     )
     .argument('[files...]', 'files of lines; standard input without any, and for -')
     .option('--ws', 'over one WebSocket instead of one request after another')
+    .option('--trap', 'the lines are what snmptrapd prints; each trap is an event')
     .option('--batch <lines>', 'lines sent at once, at most', wholeNumber(1, 100_000), BATCH_LINES_DEFAULT)
     .option('--url <url>', 'where to send (default: the ingest port of the node here)')
     .option('--key-file <path>', 'file with an ingest key (default: the key of the node here)')
@@ -202,11 +203,13 @@ function addSend(program: Command, context: CliContext, acts: Acts): void {
       number(0, 86_400),
       TIMEOUT_MS_DEFAULT / 1_000,
     )
+    .option('--wait', 'wait without limit, from the first try on, also for a key to be good')
     .option('--json', 'print the summary as JSON')
     .addHelpText(
       'after',
       examples([
         'tail -F /var/log/syslog | mutt send --ws',
+        'mutt send --trap -',
         'mutt send --ws --url https://relay-01 --key-file ingest.key events.ndjson',
       ]) +
         '\nExit code: 0 every event accepted, 1 some rejected or unanswered, 2 wrong call, 3 no server, 130 interrupted.\n',

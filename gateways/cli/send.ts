@@ -6,6 +6,7 @@
  * the order. Memory is bounded by what has no ack yet.
  */
 import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { codeOf } from '../../runtime/errors.ts';
 import { BatchSender } from './batch-sender.ts';
 import type { BatchOutcome } from './batch-sender.ts';
@@ -17,12 +18,14 @@ import { LineBatcher } from './line-batcher.ts';
 import type { Batch } from './line-batcher.ts';
 import { checkLineFile, LINE_BYTES_MAX, readLineFile, readLineStream } from './line-file.ts';
 import type { LinePiece } from './line-file.ts';
+import { readAhead } from './read-ahead.ts';
 import { BATCH_BYTES_MAX, BATCH_LINES_DEFAULT, TIMEOUT_MS_DEFAULT } from './replay.ts';
 import { addOutcome, addReason, describeSummary, emptySummary, isAllGood } from './replay-summary.ts';
 import type { ReplaySummary } from './replay-summary.ts';
 import { reportError } from './report-error.ts';
 import { SocketSender } from './socket-sender.ts';
 import { paletteFor } from './terminal-text.ts';
+import { readTraps } from './traps/trap-reader.ts';
 
 export interface SendOptions extends IngestOptions {
   ws?: boolean;
@@ -30,6 +33,10 @@ export interface SendOptions extends IngestOptions {
   batch?: number;
   /** How long to wait for a server that is away. */
   timeoutMs?: number;
+  /** Without limit, from the first try on, and also for a key to be good. */
+  wait?: boolean;
+  /** The lines are what snmptrapd prints. */
+  trap?: boolean;
   json?: boolean;
 }
 
@@ -38,12 +45,15 @@ const STDIN = '-';
 const STDIN_NAME = 'standard input';
 /** Within what the server takes as one message. */
 const MESSAGE_BYTES_MAX = 200 * 1024;
+/** Of traps while they cannot be sent; snmptrapd cannot hold back who sends them. */
+const READ_AHEAD_BYTES_MAX = 64 * 1024 * 1024;
 /** How long what is under way at Ctrl-C may still be answered. */
 const GRACE_MS = 2_000;
 
 interface Run {
   context: CliContext;
   options: SendOptions;
+  stdin: AsyncIterable<Buffer>;
   summary: ReplaySummary;
   /** Aborted by Ctrl-C, or when nothing further can be sent. */
   /** A file that breaks off: what could be read of it is sent. */
@@ -72,7 +82,8 @@ export async function send(
   };
   signal.addEventListener('abort', onInterrupt);
   if (signal.aborted) onInterrupt();
-  const run: Run = { context, options, summary, damage: undefined, stop, hardSignal: hard.signal };
+  const stdin = openStdin(context, options.trap === true && inputs.includes(STDIN), stop.signal);
+  const run: Run = { context, options, stdin, summary, damage: undefined, stop, hardSignal: hard.signal };
   const batches = readBatches(run, inputs);
   const startedAtMs = clock.monotonicMs();
   let failure: unknown;
@@ -145,7 +156,7 @@ function common({ context, options, stop, hardSignal }: Run): {
     clock,
     signal: stop.signal,
     hardSignal,
-    patienceMs: options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
+    patienceMs: options.wait === true ? Infinity : (options.timeoutMs ?? TIMEOUT_MS_DEFAULT),
     onWait: (_waitMs, why) => {
       if (why !== said) io.stderr.write(`${why}: waiting\n`);
       said = why;
@@ -159,17 +170,15 @@ function tellInto(summary: ReplaySummary): (outcome: BatchOutcome) => void {
 
 /** What each piece of input holds goes at once, in batches. */
 async function* readBatches(run: Run, inputs: readonly string[]): AsyncGenerator<Batch, void> {
-  const { context, options, stop } = run;
+  const { options, stop } = run;
   const { signal } = stop;
   const batcher = new LineBatcher({
     linesMax: options.batch ?? BATCH_LINES_DEFAULT,
     bytesMax: options.ws === true ? MESSAGE_BYTES_MAX : BATCH_BYTES_MAX,
     isOrdered: true,
   });
-  const piecesOf = (input: string): AsyncIterable<LinePiece> =>
-    input === STDIN ? readLineStream(context.io.readStdin(signal)) : readLineFile(input);
   for (const input of inputs) {
-    const pieces = piecesOf(input);
+    const pieces = piecesOf(run, input);
     const file = input === STDIN ? STDIN_NAME : input;
     try {
       for await (const piece of pieces) {
@@ -184,6 +193,21 @@ async function* readBatches(run: Run, inputs: readonly string[]): AsyncGenerator
       run.damage ??= thrown;
     }
   }
+}
+
+function piecesOf({ context, options, stdin }: Run, input: string): AsyncIterable<LinePiece> {
+  const pieces = input === STDIN ? readLineStream(stdin) : readLineFile(input);
+  if (options.trap !== true) return pieces;
+  return readTraps(pieces, { wallMs: () => context.clock.wallMs(), hostname: hostname() });
+}
+
+/** Traps are read at once, whether they can be sent or not. */
+function openStdin({ io }: CliContext, isTrap: boolean, signal: AbortSignal): AsyncIterable<Buffer> {
+  const stdin = io.readStdin(signal);
+  if (!isTrap) return stdin;
+  const onFull = (): void =>
+    void io.stderr.write('too many traps wait: snmptrapd must wait, and loses some\n');
+  return readAhead(stdin, { bytesMax: READ_AHEAD_BYTES_MAX, onFull });
 }
 
 function batchesOf({ summary }: Run, batcher: LineBatcher, file: string, piece: LinePiece): Batch[] {

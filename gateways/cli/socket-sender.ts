@@ -28,7 +28,7 @@ export interface SocketSenderOptions {
   signal: AbortSignal;
   /** Breaks off. */
   hardSignal: AbortSignal;
-  /** How long nothing at all may be acked before this gives up. */
+  /** How long nothing at all may be acked before this gives up; Infinity waits for a server and a good key. */
   patienceMs: number;
   onWait?: (waitMs: number, why: string) => void;
   tell: (outcome: BatchOutcome) => void;
@@ -89,6 +89,7 @@ export class SocketSender {
     const { clock, signal, hardSignal } = this.#options;
     for (let attempt = 1; !this.#isDone; attempt++) {
       const acks = this.#acks;
+      let why = 'the server is away';
       try {
         await this.#probe();
         const closing = await this.#connect();
@@ -97,12 +98,13 @@ export class SocketSender {
         if (!COME_AGAIN_CODES.has(closing.code)) throw await this.#reasonOf(closing);
       } catch (thrown) {
         if (codeOf(thrown) === 'E_INTERRUPTED') return;
-        if (!isTransient(thrown) || this.#isPatienceOver(thrown)) throw thrown;
+        if (this.#isHopeless(thrown) || this.#isPatienceOver(thrown)) throw thrown;
+        if (codeOf(thrown) === 'E_KEY_REFUSED') why = 'the key is refused';
       }
       if (this.#acks !== acks) attempt = 1;
       if (signal.aborted) return;
       const waitMs = Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (attempt - 1));
-      this.#options.onWait?.(waitMs, 'the server is away');
+      this.#options.onWait?.(waitMs, why);
       await sleep(clock, randomInt(Math.ceil(waitMs / 2), waitMs + 1), signal);
       if (this.#isPatienceOver(undefined)) throw this.#lastNack ?? silence();
     }
@@ -273,7 +275,14 @@ export class SocketSender {
     );
   }
 
+  /** A key that is wrong today may be right tomorrow, for who waits without limit. */
+  #isHopeless(thrown: unknown): boolean {
+    if (isTransient(thrown)) return false;
+    return codeOf(thrown) !== 'E_KEY_REFUSED' || this.#options.patienceMs !== Infinity;
+  }
+
   #isPatienceOver(failure: unknown): boolean {
+    if (this.#options.patienceMs === Infinity) return false;
     // Nobody there at the very first try is a wrong address or a node that does not run: no use in waiting.
     if (this.#acks === 0 && this.#outbox.unanswered === 0 && codeOf(failure) === 'E_UNREACHABLE') return true;
     return this.#options.clock.monotonicMs() - this.#progressAtMs > this.#options.patienceMs;

@@ -3,15 +3,16 @@
  * places that differ between machines left open.
  *
  * It is not the prose of the pages; that is in relay-pages.ts. Invariants: no configuration holds a key, each names where
- * it is read from; each sends again without limit, and keeps what waits on a disk, within a bound.
+ * it is read from; each sends again without limit, and keeps what waits within a bound: on a disk, but for snmptrapd.
  */
+import { TRAP_LOG_FORMAT } from '../../gateways/cli/traps/trap-reader.ts';
 
 /** What differs between machines. */
 export interface Places {
   /** Of the node: without a path or a slash at the end. */
   host: string;
   port: number;
-  /** Where the relay listens on loopback for syslog over TCP. */
+  /** Where the relay listens on loopback for syslog over TCP; snmptrapd, everywhere for traps. */
   inputPort: number;
   /** The relay's own directory for what waits. */
   stateDir: string;
@@ -29,6 +30,25 @@ export const SHOWN_PLACES = {
   headerFile: '/etc/mutt/relay.header',
   programFile: '/usr/local/bin/mutt-omprog',
 } as const;
+
+/** What snmptrapd and `mutt send` are started with. */
+export interface TrapPlaces extends Pick<Places, 'host' | 'port' | 'inputPort'> {
+  configurationFile: string;
+  keyFile: string;
+  /** The `mutt` of an installation. */
+  mutt: string;
+  snmptrapd: string;
+}
+
+export const SHOWN_TRAP_PLACES: TrapPlaces = {
+  host: SHOWN_PLACES.host,
+  port: SHOWN_PLACES.port,
+  inputPort: 162,
+  configurationFile: '/etc/mutt/snmptrapd.conf',
+  keyFile: '/etc/mutt/relay.key',
+  mutt: '/opt/mutt/supervisors/bootstrap.mjs',
+  snmptrapd: '/usr/sbin/snmptrapd',
+};
 
 /** The variable that holds the key where a relay cannot read it from a file of its own. */
 export const KEY_VARIABLE = 'MUTT_INGEST_KEY';
@@ -323,3 +343,40 @@ service:
       exporters: [otlphttp/mutt]
 `;
 }
+
+/** Any Net-SNMP from 5.0 on. */
+export const SNMPTRAPD_CONFIGURATION = `# Whose traps are taken. For SNMPv3: createUser and authUser log.
+authCommunity log public
+
+# A line to a trap, in the form that mutt send --trap reads. Bytes are not broken into lines.
+format print ${TRAP_LOG_FORMAT}
+[snmp] hexOutputLength 0
+`;
+
+/** Both run for as long as the other does; whatever starts them starts them again. */
+export function trapProgram(places: TrapPlaces): string {
+  return `#!/bin/bash
+# mutt is the process that counts: when it ends, the unit ends snmptrapd too; when snmptrapd ends, so does mutt.
+exec ${places.mutt} send --trap --ws --wait --url http://${places.host}:${places.port} \\
+  --key-file ${places.keyFile} - \\
+  < <(exec ${places.snmptrapd} -f -Lo -C -c ${places.configurationFile} -m '' -On -Ox udp:${places.inputPort})
+`;
+}
+
+export const TRAP_UNIT = `[Unit]
+Description=SNMP traps to MUTT
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+User=mutt
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+StateDirectory=mutt-traps
+Environment=SNMP_PERSISTENT_DIR=/var/lib/mutt-traps
+ExecStart=/usr/local/bin/mutt-traps
+Restart=always
+RestartSec=1
+
+[Install]
+WantedBy=multi-user.target
+`;

@@ -8,7 +8,6 @@
  * configurations are not run here.
  */
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -16,8 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { messageOf } from '../../runtime/errors.ts';
-import { libraryPathOf, unpackPackages } from '../../supervisors/embedded/unpack-packages.ts';
+import { libraryPathOf } from '../../supervisors/embedded/unpack-packages.ts';
 import {
   KEY_VARIABLE,
   RSYSLOG_PROGRAM,
@@ -28,6 +26,7 @@ import type { Places } from '../docs/relay-configurations.ts';
 import { freePorts } from '../support/free-port.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
 import { specDirectory } from '../support/servers.ts';
+import { endChild, unpacked } from './relay-bed.ts';
 
 const LINES = 1_000;
 const LINES_AT_ONCE = 20;
@@ -88,22 +87,6 @@ const RELAYS: Relay[] = [
   },
 ];
 
-/** The unpacked root of a relay. Errors: says what is missing, so that nobody takes it for a fault of the product. */
-async function unpacked({ packages, program }: Relay): Promise<string> {
-  // Within the run's directory: nothing is left behind, and the relays are those of the archive today.
-  const toolsDir = specDirectory('relays');
-  try {
-    await unpackPackages({ toolsDir, name: program, packages, program, log: () => undefined });
-  } catch (error) {
-    throw new Error(
-      `check:host needs ${packages.join(' and ')} from the archive of Debian or Ubuntu, and could not get them: ` +
-        `${messageOf(error)}. Run it where apt-get reaches an archive.`,
-      { cause: error },
-    );
-  }
-  return join(toolsDir, program);
-}
-
 const textOf = (index: number): string => `line ${index} of the relay check says "C:\\temp" and ünïcode`;
 
 /** As RFC 3164 has it, in local time: `Jun  4 09:03:01`. */
@@ -160,14 +143,6 @@ async function arrivals(node: NodeUnderTest): Promise<Map<string, number>> {
     cursor = body.next;
   } while (cursor !== null);
   return counts;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  await once(child, 'exit');
-  clearTimeout(timer);
 }
 
 describe('the relay configurations of the how-to pages', function () {
@@ -257,7 +232,7 @@ describe('the relay configurations of the how-to pages', function () {
         expect([...counts.keys()].sort()).to.deep.equal([...wanted].sort());
         expect((await node.ledger()).rejected).to.equal(0);
       } finally {
-        await end(child);
+        await endChild(child);
         await node.close();
       }
     });

@@ -53,10 +53,10 @@ export async function unpackPackages(options: UnpackOptions): Promise<void> {
     const execute = (file: string, args: string[]): Promise<{ stdout: string }> =>
       run(file, args, { cwd: downloads, timeout: COMMAND_TIMEOUT_MS, env: { ...process.env, LC_ALL: 'C' } });
     await execute('apt-get', [...own, '-q', 'update']);
-    const { stdout } = await execute('apt-cache', [...own, 'depends', ...packages]);
-    const libraries = await missingPackages(
-      [...stdout.matchAll(/^ {2}Depends: (lib[^\s<:]+)/gm)].map((m) => m[1] ?? ''),
-    );
+    const libraries = await missingLibraries(packages, async (names) => {
+      const { stdout } = await execute('apt-cache', [...own, 'depends', ...names]);
+      return [...stdout.matchAll(/^ {2}Depends: (lib[^\s<:]+)/gm)].map((m) => m[1] ?? '');
+    });
     await execute('apt-get', [...own, '-q', 'download', ...packages, ...libraries]);
     for (const file of readdirSync(downloads).filter((name) => name.endsWith('.deb'))) {
       await execute('dpkg-deb', ['-x', join(downloads, file), root]);
@@ -84,6 +84,20 @@ export function libraryPathOf(root: string): string {
 
 function holds(root: string, program: string): boolean {
   return ['bin', 'sbin'].some((directory) => existsSync(join(root, 'usr', directory, program)));
+}
+
+/** Those of the packages, and of these libraries in turn, that are not installed. */
+async function missingLibraries(
+  packages: readonly string[],
+  librariesOf: (names: readonly string[]) => Promise<string[]>,
+): Promise<string[]> {
+  const found = new Set<string>();
+  for (let names: readonly string[] = packages; names.length > 0;) {
+    const missing = await missingPackages(await librariesOf(names));
+    names = missing.filter((name) => !found.has(name) && !packages.includes(name));
+    for (const name of names) found.add(name);
+  }
+  return [...found];
 }
 
 async function missingPackages(names: readonly string[]): Promise<string[]> {
