@@ -115,7 +115,9 @@ export class BatchSender {
           throw problem;
         }
         const asked = retryAfterMs(reply.headers['retry-after'], clock.wallMs());
-        const why = this.#isKeyAwaited(reply) ? 'the key is refused' : 'the server says later';
+        const isKeyRefused = this.#isKeyAwaited(reply);
+        if (isKeyRefused) http.forgetKey();
+        const why = isKeyRefused ? 'the key is refused' : 'the server says later';
         await this.#wait(asked ?? backOffMs(attempt), why);
         continue;
       }

@@ -33,7 +33,7 @@ export interface HttpClientOptions {
   target: string;
   /** The option that says where it is, for the mend: `--admin-url`. */
   urlOption: string;
-  /** Asked once, at the first request. */
+  /** Asked at the first request, and at the first after `forgetKey`. */
   readKey: () => Promise<string>;
   clock: Clock;
   connectionsMax?: number;
@@ -57,6 +57,11 @@ export class HttpClient {
     const agentOptions = { keepAlive: true, maxSockets: options.connectionsMax ?? 4 };
     this.#agent =
       this.#url.protocol === 'https:' ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
+  }
+
+  /** The key is read anew for the next request. */
+  forgetKey(): void {
+    this.#key = undefined;
   }
 
   /**

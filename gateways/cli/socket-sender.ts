@@ -99,7 +99,10 @@ export class SocketSender {
       } catch (thrown) {
         if (codeOf(thrown) === 'E_INTERRUPTED') return;
         if (this.#isHopeless(thrown) || this.#isPatienceOver(thrown)) throw thrown;
-        if (codeOf(thrown) === 'E_KEY_REFUSED') why = 'the key is refused';
+        if (codeOf(thrown) === 'E_KEY_REFUSED') {
+          why = 'the key is refused';
+          this.#options.http.forgetKey();
+        }
       }
       if (this.#acks !== acks) attempt = 1;
       if (signal.aborted) return;

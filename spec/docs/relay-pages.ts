@@ -13,12 +13,16 @@ import {
   KEY_VARIABLE,
   RSYSLOG_PROGRAM,
   SHOWN_PLACES,
+  SHOWN_TRAP_PLACES,
+  SNMPTRAPD_CONFIGURATION,
+  TRAP_UNIT,
   collectorConfiguration,
   fluentBitConfiguration,
   rsyslogBatchConfiguration,
   rsyslogProgramConfiguration,
   rsyslogSingleConfiguration,
   syslogNgConfiguration,
+  trapProgram,
   vectorConfiguration,
 } from './relay-configurations.ts';
 import type { Places } from './relay-configurations.ts';
@@ -37,6 +41,10 @@ export interface RelayPage {
   /** In docs/how-to/. */
   file: string;
   relay: string;
+  /** What comes in and what becomes of it; of syslog unless it says otherwise. */
+  about?: string;
+  /** Sends one event and sees it arrive; one of syslog without it. */
+  check?: string;
   /** Whether check:host runs it. */
   proof: string;
   /** How the relay gets at the key. */
@@ -64,6 +72,14 @@ EnvironmentFile=/etc/mutt/relay.env
 \`\`\`
 
 Only root can read the file. A change needs \`systemctl restart ${unit}\`.`;
+
+const { host, port, inputPort } = SHOWN_PLACES;
+const SYSLOG =
+  `Syslog comes in over TCP on \`127.0.0.1:${inputPort}\` and goes to a node at \`${host}:${port}\`. What cannot be sent ` +
+  'waits on the disk, within a bound, and is sent again without limit.';
+const SYSLOG_CHECK =
+  `(sleep 3; logger --rfc3164 --tcp --server 127.0.0.1 --port ${inputPort} --tag relay-check 'does it arrive?') &\n` +
+  'npx mutt tap --program relay-check --limit 1';
 
 const NOT_RUN = 'Debian has no package of it, so the checks of this project do not run this configuration.';
 
@@ -284,17 +300,91 @@ ${environmentKey('rsyslog')}`,
       '`otelcol_exporter_send_failed_log_records` and `otelcol_exporter_enqueue_failed_log_records` should stay at 0.',
     ],
   },
+  {
+    file: 'send-from-snmptrapd.md',
+    relay: 'snmptrapd',
+    about:
+      `SNMP traps and informs come to UDP port ${SHOWN_TRAP_PLACES.inputPort} and go to a node at \`${host}:${port}\`, each as ` +
+      'an [event](../reference/events.md#traps). snmptrapd writes a line for each, and `mutt send --trap` sends them over one ' +
+      'connection, in order. What cannot be sent waits in memory, within a bound, and is sent again without limit.',
+    check:
+      "(sleep 3; snmptrap -v 2c -c public 127.0.0.1 '' 1.3.6.1.6.3.1.1.5.1) &\n" +
+      'npx mutt tap --program snmptrapd --limit 1',
+    proof:
+      '`npm run check:host` runs the program and the configuration below under the snmptrapd of the archive (5.9.3 in ' +
+      'Debian 12), with traps of version 1 and 2c, through a kill of the node.',
+    key: `\`\`\`sh
+${MAKE_KEY}
+chown mutt /etc/mutt/relay.key
+\`\`\`
+
+Make the user \`mutt\` if there is none: \`useradd --system mutt\`. A key is read anew for every connection, so a renewed one needs no restart.`,
+    files: [
+      {
+        heading: 'Configuration of snmptrapd',
+        about:
+          `\`${SHOWN_TRAP_PLACES.configurationFile}\`. The community is the only thing that SNMPv1 and v2c know of security: let ` +
+          'only your own network reach the port.',
+        language: 'text',
+        text: SNMPTRAPD_CONFIGURATION,
+      },
+      {
+        heading: 'The program',
+        about:
+          '`/usr/local/bin/mutt-traps`, with mode 0755. Without MIBs (`-m \'\'`), with numbers (`-On`) and bytes (`-Ox`), a line ' +
+          'can be read in one way only; `mutt` makes texts of the bytes. snmptrapd asks the DNS for names of hosts; with `-n` ' +
+          'it does not, and hosts are addresses.',
+        language: 'sh',
+        text: trapProgram(SHOWN_TRAP_PLACES),
+      },
+      {
+        heading: 'The unit',
+        about:
+          '`/etc/systemd/system/mutt-traps.service`. `systemctl disable --now snmptrapd.service snmptrapd.socket` frees the port, ' +
+          'then `systemctl enable --now mutt-traps`.',
+        language: 'ini',
+        text: TRAP_UNIT,
+      },
+      {
+        heading: 'One process for each trap',
+        about:
+          'Instead of the above, snmptrapd can start a program for each trap. It waits for each, and the start of `mutt` takes ' +
+          'PER_TRAP of a processor. So it is for a few traps a minute, and an outage longer than `--timeout` loses them. With ' +
+          '`authCommunity log,execute public`, in snmptrapd.conf:',
+        language: 'text',
+        text: `traphandle default ${SHOWN_TRAP_PLACES.mutt} send --trap --timeout 10 --url http://${host}:${port} --key-file ${SHOWN_TRAP_PLACES.keyFile} -
+`,
+      },
+    ],
+    replies: {
+      columns: ['reply', 'what becomes of the traps'],
+      rows: [
+        ['no answer, a nack, 503', 'kept; sent again after at most 5 s, or when the node says'],
+        ['401, 403', 'kept; asked again with the key that the file then has'],
+        ['an ack with rejects', 'done: what is over 64 KiB is [parked](see-what-was-rejected.md)'],
+      ],
+      note: 'Without `--wait`, `send` gives up after `--timeout`, and at once when the key is refused.',
+    },
+    watch: [
+      'While the node is away 64 MiB of traps are kept: some 50,000 to 200,000. When that is full snmptrapd has to wait, and the ' +
+        'system drops what its socket cannot hold; `mutt` says so, and `RcvbufErrors` of `nstat -a Udp*` counts it.',
+      'What waits is lost when `mutt send` itself is killed, and what comes while the unit starts again: a trap has no answer. ' +
+        'Devices that can should send informs, which are repeated until snmptrapd has them.',
+      'In a pipe of a shell, snmptrapd goes on alone when its reader has died. In the program above it does not outlive it.',
+      'A line that is no trap, such as a warning of snmptrapd, is an event of its own: host that of the machine, program ' +
+        '`snmptrapd`. So is a trap that cannot be read, with `unreadable` and its text. Nothing is left out.',
+      'The community is never in an event.',
+      '`journalctl -u mutt-traps` shows when `mutt` waits, and why.',
+    ],
+  },
 ];
 
 /** The page as it must be. */
 export async function relayPage(page: RelayPage): Promise<string> {
-  const { host, port, inputPort } = SHOWN_PLACES;
   const parts = [
     `<!-- Generated from spec/docs/relay-pages.ts by: ${COMMAND} -->`,
     `# Send from ${page.relay}`,
-    `Syslog comes in over TCP on \`127.0.0.1:${inputPort}\` and goes to a node at \`${host}:${port}\`. What cannot be sent ` +
-      'waits on the disk, within a bound, and is sent again without limit. Put your own names, and TLS by a proxy where ' +
-      'the network is not yours alone.',
+    `${page.about ?? SYSLOG} Put your own names, and TLS by a proxy where the network is not yours alone.`,
     page.proof,
     '## Key',
     '`keys create` runs beside the node; the file then goes to the relay, by a way that nobody else reads.',
@@ -306,9 +396,7 @@ export async function relayPage(page: RelayPage): Promise<string> {
     ]),
     '## Check',
     `On the relay, with \`tap\` on the node or with its address and a key of scope \`read\`:`,
-    '```sh\n' +
-      `(sleep 3; logger --rfc3164 --tcp --server 127.0.0.1 --port ${inputPort} --tag relay-check 'does it arrive?') &\n` +
-      'npx mutt tap --program relay-check --limit 1\n```',
+    `\`\`\`sh\n${page.check ?? SYSLOG_CHECK}\n\`\`\``,
     'It ends when the event has been decided upon. If it does not, `npx mutt failures list` shows what was rejected, and ' +
       '`mutt_ingest_auth_failures_total` in the [metrics](../reference/metrics.md) counts wrong keys.',
     '## What it does with each reply',

@@ -15,7 +15,7 @@ const PROCESSES = ['gateway-0', 'admin', 'redis', 'postgres'] as const;
 const SINK_MODES = ['fail', 'hang', 'swallow', 'drop', 'throttle', 'unauthorized'] as const;
 
 export type FaultName =
-  | `kill ${(typeof ACTORS)[number] | (typeof PROCESSES)[number] | 'supervisor'}`
+  | `kill ${(typeof ACTORS)[number] | (typeof PROCESSES)[number] | 'supervisor' | 'node'}`
   | `pause ${(typeof PROCESSES)[number] | 'supervisor'}`
   | `sink ${(typeof SINK_MODES)[number]}`;
 
@@ -23,6 +23,7 @@ export const FAULTS: readonly FaultName[] = [
   ...ACTORS.map((id) => `kill ${id}` as const),
   ...PROCESSES.flatMap((id) => [`kill ${id}`, `pause ${id}`] as const),
   'kill supervisor',
+  'kill node',
   'pause supervisor',
   ...SINK_MODES.map((mode) => `sink ${mode}` as const),
 ];
@@ -53,6 +54,7 @@ export class FaultInjector {
   #isWatching = true;
   readonly #watching: Promise<void>;
   readonly #stopped = new Set<number>();
+  #starting: Promise<unknown> = Promise.resolve();
 
   constructor(node: NodeUnderTest, sink: Sink) {
     this.#node = node;
@@ -64,7 +66,7 @@ export class FaultInjector {
     const [verb, target = ''] = name.split(' ');
     if (verb === 'sink') return this.#misbehave(name, target as SinkMode);
     if (verb === 'pause') return this.#pause(name, target);
-    if (target === 'supervisor') return this.#killSupervisor(name);
+    if (target === 'supervisor' || target === 'node') return this.#killAndStart(name, target);
     return ACTORS.some((id) => id === target) ? this.#killActor(name, target) : this.#kill(name, target);
   }
 
@@ -157,10 +159,19 @@ export class FaultInjector {
     return {};
   }
 
+  /** One at a time: two who start the same node would get in each other's way. */
+  #killAndStart(name: FaultName, target: 'supervisor' | 'node'): Promise<FaultResult> {
+    const result = this.#starting.then(() => this.#killAndStartNow(name, target));
+    this.#starting = result.catch(() => undefined);
+    return result;
+  }
+
   /** As a service manager would: whatever keeps the new one from starting, it is started again. */
-  async #killSupervisor(name: FaultName): Promise<FaultResult> {
+  async #killAndStartNow(name: FaultName, target: 'supervisor' | 'node'): Promise<FaultResult> {
     const overMs = performance.now();
+    // The supervisor first, so that it starts none of the others again.
     this.#node.kill('SIGKILL');
+    if (target === 'node') for (const pid of processesOf(this.#node.dir)) signal(pid, 'SIGKILL');
     await this.#node.exited();
     for (let attempt = 1; ; attempt++) {
       try {

@@ -1,8 +1,8 @@
 /**
- * One run of the torture: a whole node under traffic with known ids, harmed at the given moments, healed, settled, and
+ * One run of the torture: a whole node under traffic with known ids, by requests and over WebSockets, harmed at the given moments, healed, settled, and
  * then audited against PostgreSQL and the destination directly.
  *
- * The books it checks: every event answered 200 has exactly one audit row, every unanswered one at most one; the alerts
+ * The books it checks: every event answered 200 has exactly one audit row, every unanswered one at most one (over WebSockets: or more, within a bound); the alerts
  * of the audit rows are those at the destination and, of those it refuses, the dead letters; the ledger balances and
  * says the same; at the end everything stops cleanly.
  */
@@ -12,6 +12,7 @@ import { NodeUnderTest, processesOf } from '../support/node-under-test.ts';
 import { Sink } from '../support/sink.ts';
 import { FaultInjector } from './faults.ts';
 import type { FaultResult } from './faults.ts';
+import { KnownSocketTraffic } from './known-socket-traffic.ts';
 import { ALERT_TEXT, KnownTraffic, idIn } from './known-traffic.ts';
 import { auditRows, deadLetters } from './node-database.ts';
 
@@ -37,8 +38,14 @@ export interface KillRunRow {
   auditRows: number;
   /** Answered and without a row. */
   lost: number;
-  /** Rows beyond the first of an event. */
+  /** Events sent by requests that have several rows. */
   doubled: number;
+  /** Events that an ack covered. */
+  socketAnswered: number;
+  /** Rows beyond the first of an event sent over WebSockets, where what has no ack is sent again. */
+  socketRepeats: number;
+  /** Connections of WebSockets that broke, and attempts in vain. */
+  socketBreaks: number;
   /** Distinct alerts at the destination. */
   alerts: number;
   /** Alerts that the destination refuses for good, kept in PostgreSQL. */
@@ -56,6 +63,10 @@ export interface KillRunRow {
 
 const CONNECTIONS = 5;
 const EVENTS_PER_SECOND = 1_500;
+const SOCKET_SESSIONS = 4;
+const SOCKET_EVENTS_PER_SECOND = 500;
+/** A message stored without its ack is sent again, and the node does not know it again yet. */
+const SOCKET_REPEATS_MAX = Infinity;
 const SETTLE_TIMEOUT_MS = 90_000;
 const EXAMPLES_SHOWN = 5;
 /** One alert in so many is refused by the destination, by its event: always the same ones. */
@@ -82,22 +93,32 @@ export async function killRun(options: KillRunOptions): Promise<KillRunRow> {
       random: seededRandom(seed),
       name: `s${seed}`,
     });
+    const sockets = new KnownSocketTraffic({
+      url: `http://127.0.0.1:${node.ports.ingest}`,
+      key: node.ingestKey,
+      sessions: SOCKET_SESSIONS,
+      eventsPerSecond: SOCKET_EVENTS_PER_SECOND,
+      random: seededRandom(seed + 1),
+      name: `w${seed}`,
+    });
     const injector = new FaultInjector(node, sink);
     traffic.start();
+    sockets.start();
     const faults = await options.harm(injector, traffic);
     // Long enough to see it take events again after the last fault.
     await injector.heal();
     await sleep(500);
-    await traffic.stop();
+    await Promise.all([traffic.stop(), sockets.stop()]);
 
     const healedMs = performance.now();
     const ledger = await node.settled(SETTLE_TIMEOUT_MS, async () => (await deadLetters(node.dir)).length);
     const settledMs = performance.now() - healedMs;
-    const books = await audit(node, sink, traffic);
-    const wrong = [...books.wrong, ...traffic.oddities];
+    const books = await audit(node, sink, traffic, sockets);
+    const wrong = [...books.wrong, ...traffic.oddities, ...sockets.oddities];
     const expect = (what: string, actual: number, wanted: number): void => {
       if (actual !== wanted) wrong.push(`${what} is ${actual}, not ${wanted}`);
     };
+    expect('the number of events over WebSockets without an ack', sockets.unanswered.size, 0);
     const { terminal } = ledger;
     expect('ledger.accepted', ledger.accepted, books.rows);
     expect('ledger.forwarded', terminal['forwarded'] ?? -1, books.rowsWithAlerts - books.deadLetters);
@@ -116,6 +137,9 @@ export async function killRun(options: KillRunOptions): Promise<KillRunRow> {
       auditRows: books.rows,
       lost: books.lost,
       doubled: books.doubled,
+      socketAnswered: sockets.answered.size,
+      socketRepeats: books.socketRepeats,
+      socketBreaks: sockets.breaks,
       alerts: books.alerts,
       deadLetters: books.deadLetters,
       repeats: books.repeats,
@@ -172,13 +196,19 @@ interface Books {
   rowsWithAlerts: number;
   lost: number;
   doubled: number;
+  socketRepeats: number;
   alerts: number;
   deadLetters: number;
   repeats: number;
   wrong: string[];
 }
 
-async function audit(node: NodeUnderTest, sink: Sink, traffic: KnownTraffic): Promise<Books> {
+async function audit(
+  node: NodeUnderTest,
+  sink: Sink,
+  traffic: KnownTraffic,
+  sockets: KnownSocketTraffic,
+): Promise<Books> {
   const rows = await auditRows(node.dir);
   const timesStored = new Map<string, number>();
   const decided = new Set<string>();
@@ -189,11 +219,14 @@ async function audit(node: NodeUnderTest, sink: Sink, traffic: KnownTraffic): Pr
     else timesStored.set(id, (timesStored.get(id) ?? 0) + 1);
     for (const alertId of alertIds) decided.add(alertId);
   }
-  const lost = [...traffic.answered].filter((id) => !timesStored.has(id));
-  const doubled = [...timesStored].filter(([, times]) => times > 1).map(([id]) => id);
-  const strange = [...timesStored.keys()].filter(
-    (id) => !traffic.answered.has(id) && !traffic.unanswered.has(id),
-  );
+  const answered = new Set([...traffic.answered, ...sockets.answered]);
+  const sent = new Set([...answered, ...traffic.unanswered, ...sockets.unanswered]);
+  const lost = [...answered].filter((id) => !timesStored.has(id));
+  const several = [...timesStored].filter(([, times]) => times > 1);
+  const doubled = several.filter(([id]) => !sockets.isOne(id)).map(([id]) => id);
+  const again = several.filter(([id]) => sockets.isOne(id));
+  const socketRepeats = again.reduce((sum, [, times]) => sum + times - 1, 0);
+  const strange = [...timesStored.keys()].filter((id) => !sent.has(id));
   const delivered = new Set(sink.alertIds);
   const dead = await deadLetters(node.dir);
   const undelivered = [...decided].filter((id) => !delivered.has(id) && !dead.includes(id));
@@ -203,6 +236,12 @@ async function audit(node: NodeUnderTest, sink: Sink, traffic: KnownTraffic): Pr
   };
   complain('answered events have no row', lost);
   complain('events have several rows', doubled);
+  if (socketRepeats > SOCKET_REPEATS_MAX) {
+    complain(
+      'events over WebSockets have several rows',
+      again.map(([id]) => id),
+    );
+  }
   complain('rows are of events never sent', strange);
   complain('alerts never came to the destination', undelivered);
   complain(
@@ -219,6 +258,7 @@ async function audit(node: NodeUnderTest, sink: Sink, traffic: KnownTraffic): Pr
     rowsWithAlerts: rows.filter(({ alertIds }) => alertIds.length > 0).length,
     lost: lost.length,
     doubled: doubled.length,
+    socketRepeats,
     alerts: delivered.size,
     deadLetters: dead.length,
     repeats: sink.received.length - delivered.size,

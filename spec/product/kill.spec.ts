@@ -26,6 +26,8 @@ const FAULTS: FaultName[][] = [
   // A stopped gateway cannot end by itself when its supervisor dies, and would keep the port.
   ['pause gateway-0', 'kill supervisor'],
   ['pause postgres', 'kill match-0'],
+  ['pause redis'],
+  ['kill node'],
 ];
 
 async function inTurn(injector: FaultInjector, traffic: KnownTraffic): Promise<FaultResult[]> {
@@ -64,9 +66,11 @@ describe('A node harmed under traffic', function () {
     expect(row.answered).to.be.above(1_000);
     expect(row.alerts).to.be.above(100);
     expect(row.unanswered).to.be.above(0);
+    expect(row.socketAnswered).to.be.above(500);
+    expect(row.socketBreaks, 'connections of WebSockets that broke').to.be.above(4);
   });
 
-  it('has stored every answered event exactly once and no other more than once', () => {
+  it('has stored every answered event, of requests exactly once and no other more than once', () => {
     expect({ lost: row.lost, doubled: row.doubled }).to.deep.equal({ lost: 0, doubled: 0 });
   });
 

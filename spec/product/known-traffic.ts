@@ -20,7 +20,7 @@ export interface TrafficOptions {
 /** What a rule has to look for to find the events that become alerts. */
 export const ALERT_TEXT = 'SPEC-3-ALERT';
 const ALERT_SHARE = 0.1;
-const BATCH_MAX = 50;
+export const BATCH_MAX = 50;
 const HOSTS = 40;
 const REPLY_TIMEOUT_MS = 12_000;
 const PAUSE_AFTER_FAILURE_MS = 60;
@@ -116,11 +116,7 @@ export class KnownTraffic {
 
   #post(agent: Agent, ids: string[]): Promise<Reply> {
     const { url, key, random } = this.#options;
-    const events = ids.map((id) => ({
-      hostname: `kill-${Math.floor(random() * HOSTS)}`,
-      message: `${random() < ALERT_SHARE ? `%${ALERT_TEXT}: ` : ''}known id=${id};`,
-      timestamp: new Date().toISOString(),
-    }));
+    const events = ids.map((id) => knownEvent(id, random));
     const body = JSON.stringify(events.length === 1 ? events[0] : events);
     return new Promise((resolve) => {
       const call = request(
@@ -151,6 +147,14 @@ export class KnownTraffic {
       call.end(body);
     });
   }
+}
+
+export function knownEvent(id: string, random: () => number): Record<string, string> {
+  return {
+    hostname: `kill-${Math.floor(random() * HOSTS)}`,
+    message: `${random() < ALERT_SHARE ? `%${ALERT_TEXT}: ` : ''}known id=${id};`,
+    timestamp: new Date().toISOString(),
+  };
 }
 
 /** The id in an event as it was received; undefined for an event of somebody else. */

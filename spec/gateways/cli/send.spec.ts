@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { LineBatcher } from '../../../gateways/cli/line-batcher.ts';
 import { numberedFrame, Outbox } from '../../../gateways/cli/outbox.ts';
 import { splitRecords } from '../../../actors/ingest/split-records.ts';
+import { freePorts } from '../../support/free-port.ts';
 import { KEY, keyRecord, startIngest, until } from '../ingest/ingest-under-test.ts';
 import { FULL, SocketBed } from '../ingest/socket/socket-under-test.ts';
 import { CliRun } from './cli-run.ts';
@@ -45,9 +46,9 @@ class Balancer {
     });
   }
 
-  static async start(target: number): Promise<Balancer> {
+  static async start(target: number, port = 0): Promise<Balancer> {
     const balancer = new Balancer(target);
-    await new Promise<void>((resolve) => balancer.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => balancer.#server.listen(port, '127.0.0.1', resolve));
     return balancer;
   }
 
@@ -128,6 +129,65 @@ describe('mutt send', function () {
         run.interrupt.abort();
         expect(await done).to.equal(130);
         expect(summary()).to.include({ accepted: 1, unanswered: 0, interrupted: true });
+      });
+
+      it('with --wait: waits for a server that is not there yet, and for the key in its file to be good', async () => {
+        const [port = 0] = await freePorts(1);
+        const keyFile = run.file('key', 'an-old-key');
+        run.stdin = async function* () {
+          yield Buffer.from(lines(3));
+        };
+        const url = `http://127.0.0.1:${port}`;
+        const done = run.run('send', ...how, '--wait', '--json', '--url', url, '--key-file', keyFile);
+        await until(() => run.err.includes('away'));
+        const balancer = await Balancer.start(bed.ingest.port, port);
+        try {
+          await until(() => run.err.includes('key is refused'), 10_000);
+          expect(bed.bodies).to.deep.equal([]);
+          run.file('key', KEY);
+          expect(await done).to.equal(0);
+          expect(numbers()).to.deep.equal(upTo(3));
+        } finally {
+          balancer.close();
+        }
+      });
+
+      it('with --trap: reads traps while it cannot send them, and sends them in order', async () => {
+        const [port = 0] = await freePorts(1);
+        let read = 0;
+        run.stdin = async function* () {
+          for (; read < 50; read++) {
+            const varbind = `.1.3.6.1.2.1.2.2.1.1.${read} = INTEGER: ${read}`;
+            yield Buffer.from(
+              `mutt-trap\t1795299503\tUDP: [192.0.2.1]:1\tr1\t0.0.0.0\t0.0.0.0\t0\t.\t0\t0\t${varbind}\n`,
+            );
+          }
+        };
+        const url = `http://127.0.0.1:${port}`;
+        const keyFile = run.file('key', KEY);
+        const done = run.run(
+          'send',
+          ...how,
+          '--trap',
+          '--wait',
+          '--json',
+          '--url',
+          url,
+          '--key-file',
+          keyFile,
+        );
+        await until(() => read === 50 && run.err.includes('away'));
+        const balancer = await Balancer.start(bed.ingest.port, port);
+        try {
+          expect(await done).to.equal(0);
+          const found = bed.bodies.flatMap((body) =>
+            [...body.matchAll(/"value":(\d+)/g)].map(([, n]) => Number(n)),
+          );
+          expect(found).to.deep.equal(upTo(50));
+          expect(summary()).to.include({ events: 50, accepted: 50, rejected: 0 });
+        } finally {
+          balancer.close();
+        }
       });
 
       it('refuses a wrong key at once, and an absent server', async () => {
