@@ -63,8 +63,8 @@ export interface KillRunRow {
 
 const CONNECTIONS = 5;
 const EVENTS_PER_SECOND = 1_500;
-const SOCKET_SESSIONS = 4;
-const SOCKET_EVENTS_PER_SECOND = 500;
+const SOCKET_SESSIONS = 8;
+const SOCKET_EVENTS_PER_SECOND = 1_500;
 /** A message stored without its ack is sent again, and the node does not know it again yet. */
 const SOCKET_REPEATS_MAX = Infinity;
 const SETTLE_TIMEOUT_MS = 90_000;

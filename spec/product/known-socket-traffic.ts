@@ -10,7 +10,7 @@ import { HttpClient } from '../../gateways/cli/http-client.ts';
 import type { Batch } from '../../gateways/cli/line-batcher.ts';
 import { SocketSender } from '../../gateways/cli/socket-sender.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { BATCH_MAX, knownEvent } from './known-traffic.ts';
+import { knownEvent } from './known-traffic.ts';
 
 export interface SocketTrafficOptions {
   /** Of the ingest port, without a path. */
@@ -23,6 +23,8 @@ export interface SocketTrafficOptions {
   name: string;
 }
 
+/** Few events to a message, so that many messages are under way when something breaks. */
+const BATCH_MAX = 3;
 /** By then everything that was sent has its ack, on a node that is well. */
 const LAST_ACKS_MS = 30_000;
 

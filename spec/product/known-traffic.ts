@@ -20,7 +20,7 @@ export interface TrafficOptions {
 /** What a rule has to look for to find the events that become alerts. */
 export const ALERT_TEXT = 'SPEC-3-ALERT';
 const ALERT_SHARE = 0.1;
-export const BATCH_MAX = 50;
+const BATCH_MAX = 50;
 const HOSTS = 40;
 const REPLY_TIMEOUT_MS = 12_000;
 const PAUSE_AFTER_FAILURE_MS = 60;
