@@ -332,7 +332,7 @@ Make the user \`mutt\` if there is none: \`useradd --system mutt\`. A key is rea
         heading: 'The program',
         about:
           "`/usr/local/bin/mutt-traps`, with mode 0755. Without MIBs (`-m ''`), with numbers (`-On`) and bytes (`-Ox`), a line " +
-          'can be read in one way only; `mutt` makes texts of the bytes. snmptrapd asks the DNS for names of hosts; with `-n` ' +
+          'can be read in one way only, and no sender can write a line of its own; `mutt` makes texts of the bytes. snmptrapd asks the DNS for names of hosts; with `-n` ' +
           'it does not, and hosts are addresses.',
         language: 'sh',
         text: trapProgram(SHOWN_TRAP_PLACES),

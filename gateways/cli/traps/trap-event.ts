@@ -3,6 +3,7 @@
  *
  * Invariants: the community never gets into an event; a trap without a name of its own gets one by the rules of RFC 3584.
  */
+import { isUtf8 } from 'node:buffer';
 import { numericOid, oidForPeople } from './oid-names.ts';
 import type { Varbind } from './varbind.ts';
 
@@ -67,6 +68,8 @@ const ADDRESS_IN_BRACKETS = /\[([0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,15})?)\]/;
 const SECONDS_MAX = 253_402_300_799;
 
 const CONTROLS = /[\u0000-\u001f\u007f]+/g;
+/** As snmptrapd prints it in a format of its own, and as a binding. */
+const COMMUNITY = /(\bcommunity |(?:\b18\.1\.4\.0|snmpTrapCommunity\.0) (?:= )?)[^\t\n]+/g;
 
 export function trapEvent(trap: Trap, facts: TrapFacts): TrapEvent {
   const varbinds = [...trap.varbinds.filter(({ oid }) => oid !== TRAP_COMMUNITY)];
@@ -98,9 +101,15 @@ export function textEvent(text: string, facts: TrapFacts, unreadable?: string): 
     timestamp: new Date(facts.wallMs()).toISOString(),
     source: 'snmp',
     program: TRAP_PROGRAM,
-    message: text,
+    message: text.replaceAll(COMMUNITY, '$1(hidden)'),
     ...(unreadable === undefined ? {} : { unreadable }),
   };
+}
+
+/** With the bytes that came, where they are no text and hold no community. */
+export function withBytes(event: TrapEvent, bytes: Buffer): TrapEvent {
+  const isText = isUtf8(bytes) || bytes.toString('latin1').search(COMMUNITY) !== -1;
+  return isText ? event : { ...event, raw_base64: bytes.toString('base64') };
 }
 
 /** RFC 3584 section 3.1. */

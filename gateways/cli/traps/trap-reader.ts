@@ -6,9 +6,8 @@
  * variable binding to a line; all of it is one trap. Invariants: nothing is left out, since a line that is no trap is an
  * event of its own; what is kept of a trap that is not whole is bounded.
  */
-import { isUtf8 } from 'node:buffer';
 import type { LinePiece } from '../line-file.ts';
-import { textEvent, trapEvent } from './trap-event.ts';
+import { textEvent, trapEvent, withBytes } from './trap-event.ts';
 import type { Trap, TrapEvent, TrapFacts } from './trap-event.ts';
 import { varbindOf } from './varbind.ts';
 import type { Varbind } from './varbind.ts';
@@ -186,9 +185,8 @@ export class TrapReader {
 }
 
 function encoded(event: TrapEvent, bytes: Buffer): Buffer {
-  if (!isUtf8(bytes)) event.raw_base64 = bytes.toString('base64');
-  if (event.message.trim() === '') event.message = '(no text)';
-  return Buffer.from(JSON.stringify(event));
+  const message = event.message.trim() === '' ? '(no text)' : event.message;
+  return Buffer.from(JSON.stringify(withBytes({ ...event, message }, bytes)));
 }
 
 /** Pieces that begin a binding, each with those behind it that belong to its text; and whether the last one is not over. */

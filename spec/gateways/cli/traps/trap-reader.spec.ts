@@ -181,6 +181,21 @@ describe('Traps of snmptrapd', () => {
     expect(Buffer.from(bad?.raw_base64 ?? '', 'base64').equals(bytes)).to.equal(true);
   });
 
+  it('never give the community away, in whatever form it was printed', async () => {
+    const head =
+      '10.9.8.7 [10.9.8.7] (via UDP: [192.0.2.1]:1->[192.0.2.2]:162) TRAP, SNMP v1, community s3cr3t';
+    const binding = 'SNMPv2-SMI::snmpModules.18.1.4.0';
+    for (const text of [
+      `NET-SNMP version 5.9.3\n2026-11-21 22:07:01 ${head}\n\tiso.3.6 Link Down Trap (0)\n`,
+      `NET-SNMP version 5.9.3\nFF 0A \t${binding} = STRING: "s3cr3t"\t.1.3 = NULL\n`,
+      `r1\nUDP: [192.0.2.1]:1\n.1.3.6 7\n${binding} "s3cr3t"\n.1.3.7 \xff\n`,
+    ]) {
+      const said = JSON.stringify(await eventsOf(Buffer.from(text, 'latin1')));
+      expect(said).to.not.include('s3cr3t');
+      expect(said).to.not.include('raw_base64');
+    }
+  });
+
   it('give events that the node takes, with the fields that rules go by', async () => {
     for (const line of await eventsOf(recorded('log-numbers'))) {
       const { event } = normalizeEvent({
