@@ -363,6 +363,14 @@ exec ${places.mutt} send --trap --ws --wait --url http://${places.host}:${places
 `;
 }
 
+/** A process for each trap. */
+export function trapHandleConfiguration({ mutt, host, port, keyFile }: TrapPlaces): string {
+  const command = `${mutt} send --trap --timeout 10 --url http://${host}:${port} --key-file ${keyFile} -`;
+  return `authCommunity log,execute public
+traphandle default ${command}
+`;
+}
+
 export const TRAP_UNIT = `[Unit]
 Description=SNMP traps to MUTT
 Wants=network-online.target

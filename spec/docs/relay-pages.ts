@@ -22,6 +22,7 @@ import {
   rsyslogProgramConfiguration,
   rsyslogSingleConfiguration,
   syslogNgConfiguration,
+  trapHandleConfiguration,
   trapProgram,
   vectorConfiguration,
 } from './relay-configurations.ts';
@@ -311,8 +312,8 @@ ${environmentKey('rsyslog')}`,
       "(sleep 3; snmptrap -v 2c -c public 127.0.0.1 '' 1.3.6.1.6.3.1.1.5.1) &\n" +
       'npx mutt tap --program snmptrapd --limit 1',
     proof:
-      '`npm run check:host` runs the program and the configuration below under the snmptrapd of the archive (5.9.3 in ' +
-      'Debian 12), with traps of version 1 and 2c, through a kill of the node. A process for each trap it does not run.',
+      '`npm run check:host` runs both ways below under the snmptrapd of the archive (5.9.3 in Debian 12) with traps of ' +
+      'version 1 and 2c, the first of them through a kill of the node.',
     key: `\`\`\`sh
 ${MAKE_KEY}
 chown mutt /etc/mutt/relay.key
@@ -350,10 +351,9 @@ Make the user \`mutt\` if there is none: \`useradd --system mutt\`. A key is rea
         about:
           'Instead of the above, snmptrapd can start a program for each trap, and waits until it has ended. On two busy cores ' +
           '40 traps took 65 s in this way, where the program above took about 2,000 a second. So it is for a few traps a ' +
-          'minute, and an outage longer than `--timeout` loses them. With `authCommunity log,execute public`, in snmptrapd.conf:',
+          'minute, and an outage longer than `--timeout` loses them. `snmptrapd.conf`:',
         language: 'text',
-        text: `traphandle default ${SHOWN_TRAP_PLACES.mutt} send --trap --timeout 10 --url http://${host}:${port} --key-file ${SHOWN_TRAP_PLACES.keyFile} -
-`,
+        text: trapHandleConfiguration(SHOWN_TRAP_PLACES),
       },
     ],
     replies: {
