@@ -241,12 +241,12 @@ async function sustainedRate(
   for (let step = 0; step < steps; step++) {
     await destination.report();
     const before = await product.accepted();
-    const inFlight: { atMs: number; events: number }[] = [];
+    const inFlight: { atMs: number; value: number }[] = [];
     const { result: report, cost } = await product.costOf(async () => {
       const startedMs = performance.now();
       const watch = setInterval(() => {
         void product.node.ledger().then(
-          ({ in_flight: events }) => inFlight.push({ atMs: performance.now() - startedMs, events }),
+          ({ in_flight: value }) => inFlight.push({ atMs: performance.now() - startedMs, value }),
           () => undefined,
         );
       }, stepMs / 20);

@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   durable: () => import('./durable.bench.ts'),
   pipeline: () => import('./pipeline.bench.ts'),
   ingest: () => import('./ingest.bench.ts'),
+  soak: () => import('./soak.bench.ts'),
   control: () => import('./control.bench.ts'),
 };
 

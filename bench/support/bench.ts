@@ -97,12 +97,12 @@ export function median(samples: readonly number[]): number {
 }
 
 /** How fast a number rises, by least squares over the samples. */
-export function growthPerSecond(samples: readonly { atMs: number; events: number }[]): number {
+export function growthPerSecond(samples: readonly { atMs: number; value: number }[]): number {
   const meanMs = samples.reduce((sum, { atMs }) => sum + atMs, 0) / samples.length;
-  const mean = samples.reduce((sum, { events }) => sum + events, 0) / samples.length;
+  const mean = samples.reduce((sum, { value }) => sum + value, 0) / samples.length;
   let [upper, lower] = [0, 0];
-  for (const { atMs, events } of samples) {
-    upper += (atMs - meanMs) * (events - mean);
+  for (const { atMs, value } of samples) {
+    upper += (atMs - meanMs) * (value - mean);
     lower += (atMs - meanMs) ** 2;
   }
   return lower === 0 ? 0 : (1000 * upper) / lower;

@@ -79,6 +79,7 @@ const ROWS: Record<string, string[]> = {
     ].flatMap((shape) => [`stored, fsynced, ${shape}`, `CPU, fsynced, ${shape}`]),
     'stored beside matching, fsynced, JSON array, 100 a request',
   ],
+  soak: ['soak, events stored'],
   control: [
     'change to every worker, 1 match threads',
     'change to every worker, 2 match threads',
@@ -145,6 +146,6 @@ describe('npm run bench', function () {
   it('names the benchmarks there are when it is given another', async () => {
     const { code, output } = await run('speed');
     expect(code).to.equal(2);
-    expect(output).to.contain('runtime, durable, pipeline, ingest, control');
+    expect(output).to.contain('runtime, durable, pipeline, ingest, soak, control');
   });
 });
