@@ -6,6 +6,7 @@
  * and the number of waiting answers are bounded.
  */
 import type { Clock } from '../../runtime/clock.ts';
+import { networkOf } from './network-of.ts';
 
 export interface FailureBrakeOptions {
   clock: Clock;
@@ -24,9 +25,6 @@ export const BRAKE_WINDOW_MS = 10_000;
 export const BRAKE_DELAY_MS = 250;
 export const BRAKE_ADDRESSES_MAX = 4_096;
 export const BRAKE_WAITING_MAX = 1_024;
-
-const IPV6_NETWORK_BYTES = 8;
-const IPV4_MAPPED_PREFIX = '00000000000000000000ffff';
 
 export class FailureBrake {
   readonly #clock: Clock;
@@ -89,12 +87,4 @@ export class FailureBrake {
       { ref: false },
     );
   }
-}
-
-/** IPv4 whole; IPv6 by its /64, which is what one machine can choose from freely. */
-function networkOf(address: ArrayBuffer): string {
-  const hex = Buffer.from(address).toString('hex');
-  if (address.byteLength !== 16) return hex;
-  if (hex.startsWith(IPV4_MAPPED_PREFIX)) return hex.slice(IPV4_MAPPED_PREFIX.length);
-  return hex.slice(0, 2 * IPV6_NETWORK_BYTES);
 }

@@ -6,9 +6,10 @@
  * handler is wrapped here: a throw or a rejection becomes one 500 reply and one call of `onFault`.
  *
  * What uWebSockets.js decides itself and we cannot change: malformed requests get its own 400, 431 or 505 and a closed
- * connection; idle connections and bodies slower than 16 KB/s are closed after about 10 s; request heads are limited
- * to 4 KiB; two requests sent without waiting for the first answer close the connection, unless the first was answered
- * at once. It answers `Expect: 100-continue` itself.
+ * connection; idle connections, and heads and bodies slower than 16 KB/s, are closed after 10 to 13 s; request heads are
+ * limited to 4 KiB; two requests sent without waiting for the first answer close the connection, unless the first was
+ * answered at once: then answers that the peer does not read are kept in memory without a bound. It answers
+ * `Expect: 100-continue` itself.
  */
 import { randomUUID } from 'node:crypto';
 import * as uws from 'uWebSockets.js';

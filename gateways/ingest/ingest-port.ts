@@ -109,6 +109,8 @@ export interface IngestVerdict {
 }
 
 export interface IngestPort {
+  /** Threads that take batches now. */
+  readonly threads: number;
   /**
    * Takes the batch over: its memory belongs to the port until the verdicts. Must not call back in the same turn, must
    * not wait. A throw means that nothing was taken: the loop answers 503 for all rows.

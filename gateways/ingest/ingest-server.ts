@@ -42,6 +42,11 @@ import type { DialectReplies } from './dialect-replies.ts';
 /** While draining: how long the last request must be over before idle connections are closed. */
 const DRAIN_QUIET_MS = 100;
 const DRAIN_CHECK_MS = 20;
+/**
+ * How long a refusal for want of a share waits. Whoever sends again at once would otherwise keep the loop busy with
+ * reading what it refuses.
+ */
+const SHARE_REFUSAL_DELAY_MS = 1_000;
 
 export interface IngestServerOptions {
   port: IngestPort;
@@ -79,6 +84,8 @@ export class IngestServer {
   readonly #sockets: SocketServer;
   readonly #brake: FailureBrake;
   readonly #head = new RequestHead();
+  /** Of clients that are still there; bounded by the connections. */
+  readonly #laterRefusals = new Set<() => void>();
   #isDraining = false;
   #lastReleaseMs = 0;
 
@@ -164,6 +171,7 @@ export class IngestServer {
     this.#http.stopAccepting();
     this.#intake.closeConnections();
     this.#sockets.leave();
+    for (const refuse of [...this.#laterRefusals]) refuse();
     while (!this.#isDrained() && this.#clock.monotonicMs() - startedMs < deadlineMs) {
       await sleep(this.#clock, DRAIN_CHECK_MS);
       this.#sockets.leaveFurther();
@@ -228,9 +236,14 @@ export class IngestServer {
       head.isIdempotencyKeyFaulty && head.isStrict
         ? REFUSAL.idempotencyKey
         : this.#intake.take(response, head, { keyName, correlationId, isDeprecatedRoute, dialect, hint });
-    if (refusal !== undefined) {
-      this.#refuse(response, refusal, correlationId, answering, this.#mustClose(head));
+    if (refusal === undefined) return;
+    const closes = this.#mustClose(head);
+    if (refusal !== REFUSAL.share || this.#isDraining) {
+      this.#refuse(response, refusal, correlationId, answering, closes);
+      return;
     }
+    const answer = this.#laterRefusal(response, refusal, correlationId, answering, closes);
+    this.#clock.after(SHARE_REFUSAL_DELAY_MS, answer, { ref: false });
   }
 
   /** Undefined when it has been refused, or will be. */
@@ -263,13 +276,14 @@ export class IngestServer {
     this.#refuseStranger(response, refusal, correlationId, answering, closes);
   }
 
+  /** As all that is answered at once to anybody, it ends its connection: see `#refuseAtOnce`. */
   #answerHealth(response: HttpResponse, request: HttpRequest): void {
     const head = this.#head;
     head.read(request);
     const state = this.#isDraining ? 'draining' : this.#intake.isFull ? 'full' : 'healthy';
     writeHecHealth(response, state, {
       correlationId: correlationIdOf(head.correlationId),
-      closeConnection: this.#mustClose(head) || head.isLengthFaulty || this.#isDraining,
+      closeConnection: true,
     });
   }
 
@@ -308,23 +322,34 @@ export class IngestServer {
       return;
     }
     this.#counters.add(INGEST_COUNTER.slowedAuthFailures, 1);
-    let isGone = false;
-    response.onAborted(() => {
-      isGone = true;
-    });
     if (pace === 'never') {
       this.#counters.add(requestCounter(refusal.reason), 1);
+      response.onAborted(() => undefined);
       response.close();
       return;
     }
-    this.#brake.wait(() => {
-      if (isGone) return;
+    this.#brake.wait(this.#laterRefusal(response, refusal, correlationId, answering, closes));
+  }
+
+  /** Refuses when it is called for the first time, if the client is still there. */
+  #laterRefusal(
+    response: HttpResponse,
+    refusal: Refusal,
+    correlationId: string,
+    answering: Answering,
+    closes: boolean,
+  ): () => void {
+    const answer = (): void => {
+      if (!this.#laterRefusals.delete(answer)) return;
       try {
         response.cork(() => this.#refuse(response, refusal, correlationId, answering, closes));
       } catch (fault) {
         this.#http.fault(response, fault);
       }
-    });
+    };
+    response.onAborted(() => this.#laterRefusals.delete(answer));
+    this.#laterRefusals.add(answer);
+    return answer;
   }
 
   #refuse(
@@ -340,6 +365,9 @@ export class IngestServer {
     replies.refused(response, refusal, { correlationId, isDeprecatedRoute, closeConnection });
   }
 
+  /**
+   * Ends the connection: whoever sends one such request after the other and reads no answer would have us keep them all.
+   */
   #refuseAtOnce(response: HttpResponse, request: HttpRequest, refusal: Refusal, route?: IngestRoute): void {
     const head = this.#head;
     head.read(request);
@@ -349,7 +377,7 @@ export class IngestServer {
     replies.refused(response, refusal, {
       correlationId: correlationIdOf(head.correlationId),
       isDeprecatedRoute: route?.isDeprecated === true,
-      closeConnection: this.#mustClose(head) || head.isLengthFaulty || this.#isDraining,
+      closeConnection: true,
       omitBody: request.getMethod() === 'head',
     });
   }

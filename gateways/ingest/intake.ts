@@ -1,24 +1,29 @@
 /**
  * Takes bodies from the network, hands them to the ingest threads once per turn of the loop, and answers by verdict.
  *
- * Runs after authentication. It never looks into a body. The invariant: every request taken here is answered once, or
- * its client is gone; and the bytes it holds are charged to one budget until the threads are done with them.
+ * Runs after authentication. It never looks into a body. Fair to every source: a flood is delayed first and refused last,
+ * and costs nobody else more than a moment. The invariant: every request taken here is answered once, or its client is
+ * gone; and the bytes it holds are charged to one budget until the threads are done with them.
  */
 import { DIALECTS } from '../../actors/ingest/messages.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import type { HttpServer } from '../http/server.ts';
-import { BatchWriter, LARGE_BODY_BYTES } from './batch-writer.ts';
+import { networkOf } from '../http/network-of.ts';
+import { LARGE_BODY_BYTES } from './batch-writer.ts';
 import { contentEncodingCodeOf } from './content-encoding.ts';
+import { FairShare } from './fair-share.ts';
+import type { Source } from './fair-share.ts';
+import { Handover } from './handover.ts';
 import { FLAG_STRICT, readRow } from './ingest-port.ts';
-import type { IngestPort, IngestVerdict } from './ingest-port.ts';
+import type { IngestBatch, IngestPort, IngestVerdict } from './ingest-port.ts';
 import type { IngestLimits } from './limits.ts';
 import { INGEST_COUNTER, observeDuration, requestCounter } from './metrics.ts';
 import type { Counters } from './metrics.ts';
-import { outcomeOf, REFUSAL } from './replies.ts';
+import { outcomeOf, REFUSAL, SHORTAGE_REFUSAL } from './replies.ts';
 import type { Refusal } from './replies.ts';
 import type { RequestHead } from './request-head.ts';
-import { RequestSlots } from './request-slots.ts';
+import { REQUESTS_MAX_CEILING, RequestSlots } from './request-slots.ts';
 import type { RequestSlot } from './request-slots.ts';
 import type { RunMessage } from './run-message.ts';
 import type { ReplyContext } from './dialect-replies.ts';
@@ -56,15 +61,25 @@ export interface TakenFrom {
   hint: string;
 }
 
+/** Who sends the messages of a socket. */
+export interface RunFrom {
+  keyName: string;
+  /** See `networkOf`. */
+  network: string;
+  sender: number;
+  correlationId: string;
+  /** The socket is gone: what waits for its turn need not be stored. */
+  isGone: () => boolean;
+}
+
 export class Intake {
-  readonly #port: IngestPort;
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #limits: IngestLimits;
   readonly #options: IntakeOptions;
   readonly #slots: RequestSlots;
-  readonly #writer = new BatchWriter();
-  #bytes = 0;
+  readonly #shares: FairShare;
+  readonly #handover: Handover;
   #isTurnEndDue = false;
   /** Monotonic time of this turn of the loop, read once per turn. */
   #turnMs = 0;
@@ -74,16 +89,28 @@ export class Intake {
   readonly #writeAnswer = (): void => this.#answer();
   readonly #endTurn = (): void => {
     this.#isTurnEndDue = false;
-    this.#flush();
+    this.#setGauges();
+    this.#handover.flush();
   };
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    this.#port = options.port;
     this.#counters = options.counters;
     this.#clock = options.clock;
     this.#limits = options.limits;
-    this.#slots = new RequestSlots(options.limits.requestsMax, {
+    const requestsMax = Math.min(options.limits.requestsMax, REQUESTS_MAX_CEILING);
+    this.#shares = new FairShare({ bytesMax: options.limits.inFlightBytesMax, placesMax: requestsMax });
+    this.#handover = new Handover({
+      port: options.port,
+      counters: options.counters,
+      clock: options.clock,
+      turnMs: () => this.#nowMs(),
+      onRefused: (batch, fault) => this.#onBatchRefused(batch, fault),
+      onUnwanted: (slots) => {
+        for (const slot of slots) this.#release(slot);
+      },
+    });
+    this.#slots = new RequestSlots(requestsMax, {
       data: (slot, chunk, isLast) => {
         try {
           this.#receive(slot, chunk, isLast);
@@ -100,12 +127,12 @@ export class Intake {
     return this.#slots.inUse;
   }
   get bytes(): number {
-    return this.#bytes;
+    return this.#shares.bytes;
   }
 
   /** Whether a request that came now would be refused for want of room. */
   get isFull(): boolean {
-    return this.#slots.inUse >= this.#limits.requestsMax || this.#bytes >= this.#limits.inFlightBytesMax;
+    return this.#shares.shortage(undefined, 1, 1) !== undefined;
   }
 
   start(): void {
@@ -115,6 +142,7 @@ export class Intake {
   stop(): void {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
+    this.#handover.stop();
   }
 
   /** From now on every reply closes its connection. */
@@ -128,14 +156,18 @@ export class Intake {
   take(response: HttpResponse, head: RequestHead, from: TakenFrom): Refusal | undefined {
     const declared = head.contentLength;
     if (declared > this.#limits.bodyBytesMax) return REFUSAL.bodyTooLarge;
-    if (declared > 0 && this.#bytes + declared > this.#limits.inFlightBytesMax) return REFUSAL.budget;
+    const bytes = Math.max(0, declared);
+    const source = this.#shares.staysCalm(bytes, 1) ? undefined : this.#sourceOf(response, from.keyName);
+    const shortage = this.#shares.shortage(source, bytes, 1);
+    if (shortage !== undefined) return SHORTAGE_REFUSAL[shortage];
     const slot = this.#slots.take();
     if (slot === undefined) return REFUSAL.requests;
     slot.response = response;
+    slot.source = source;
+    this.#charge(slot, bytes, 1);
     slot.sinceMs = this.#nowMs();
     slot.isDeprecatedRoute = from.isDeprecatedRoute;
     slot.declaredBytes = head.isChunked ? -1 : declared;
-    if (declared > 0) this.#charge(slot, declared);
     const row = slot.head;
     row.encoding = contentEncodingCodeOf(head.contentEncoding);
     row.flags = head.isStrict ? FLAG_STRICT : 0;
@@ -152,27 +184,31 @@ export class Intake {
 
   /**
    * Takes messages of one socket, which all together fit into a batch: one thread stores them in their order. Or says why
-   * not: then nothing was done with them.
+   * not: then nothing was done with them. The bodies must not change any more.
    */
-  takeRun(
-    run: readonly RunMessage[],
-    from: { keyName: string; sender: number; correlationId: string },
-  ): Refusal | undefined {
+  takeRun(run: readonly RunMessage[], from: RunFrom): Refusal | undefined {
+    const { keyName, network, sender, correlationId, isGone } = from;
     const bytes = run.reduce((sum, { body }) => sum + body.byteLength, 0);
-    if (this.#bytes + bytes > this.#limits.inFlightBytesMax) return REFUSAL.budget;
-    if (this.#slots.room < run.length) return REFUSAL.requests;
-    const nowMs = this.#nowMs();
-    if (!this.#writer.hasRoomFor(run.length, bytes)) this.#flush();
+    const source = this.#shares.source(keyName, network);
+    const shortage = this.#shares.shortage(source, bytes, run.length);
+    if (shortage !== undefined) return SHORTAGE_REFUSAL[shortage];
+    const slots: RequestSlot[] = [];
     for (const { body, idempotencyKey, tell } of run) {
       const slot = this.#slots.take();
       if (slot === undefined) return REFUSAL.requests;
       slot.tell = tell;
-      slot.sinceMs = nowMs;
+      slot.isUnwanted = isGone;
+      slot.source = source;
+      slot.sinceMs = slot.completedMs = this.#nowMs();
       slot.receivedBytes = body.byteLength;
-      this.#charge(slot, body.byteLength);
-      Object.assign(slot.head, { ...from, ...NATIVE, encoding: IDENTITY, flags: 0, idempotencyKey });
-      this.#complete(slot, body);
+      slot.partial = body;
+      this.#charge(slot, body.byteLength, 1);
+      const about = { keyName, sender, correlationId, idempotencyKey };
+      Object.assign(slot.head, NATIVE, about, { encoding: IDENTITY, flags: 0 });
+      slots.push(slot);
     }
+    if (this.#handover.isOpen) this.#handover.sendTogether(slots);
+    else this.#handover.wait(slots, source);
     return undefined;
   }
 
@@ -184,6 +220,7 @@ export class Intake {
         abandoned += 1;
         this.#refuse(slot, REFUSAL.draining, true);
       }
+      this.#handover.withdraw(slot);
       this.#release(slot);
     }
     return abandoned;
@@ -199,7 +236,7 @@ export class Intake {
         this.#release(slot);
         return;
       }
-      this.#charge(slot, bytes);
+      this.#charge(slot, bytes, 0);
     }
     if (isLast && slot.receivedBytes === 0) {
       slot.receivedBytes = bytes;
@@ -212,7 +249,9 @@ export class Intake {
 
   #overLimit(slot: RequestSlot, bytes: number): Refusal | undefined {
     if (slot.receivedBytes + bytes > this.#limits.bodyBytesMax) return REFUSAL.bodyTooLarge;
-    return this.#bytes + bytes > this.#limits.inFlightBytesMax ? REFUSAL.budget : undefined;
+    const source = this.#shares.staysCalm(bytes, 0) ? slot.source : this.#attributed(slot);
+    const shortage = this.#shares.shortage(source, bytes, 0);
+    return shortage === undefined ? undefined : SHORTAGE_REFUSAL[shortage];
   }
 
   /** Appends a piece of a body. The system gives real memory to a buffer only as it is filled. */
@@ -222,7 +261,7 @@ export class Intake {
     if (partial === undefined || partial.byteLength < needed) {
       let grown: Uint8Array;
       if (slot.declaredBytes > LARGE_BODY_BYTES) {
-        grown = new Uint8Array(this.#writer.takeLarge(slot.declaredBytes));
+        grown = new Uint8Array(this.#handover.takeLarge(slot.declaredBytes));
       } else if (slot.declaredBytes > 0) {
         grown = new Uint8Array(slot.declaredBytes);
       } else {
@@ -235,25 +274,16 @@ export class Intake {
     slot.receivedBytes = needed;
   }
 
-  /** The body is whole, in the first bytes of `body`: puts it into the batch of this turn. */
+  /** The body is whole, in the first bytes of `body`: puts it into the batch of this turn, or lets it wait. */
   #complete(slot: RequestSlot, body: Uint8Array): void {
-    const bytes = slot.receivedBytes;
-    const isLarge = bytes > LARGE_BODY_BYTES;
     slot.completedMs = this.#nowMs();
-    if (!this.#writer.hasRoom(isLarge ? 0 : bytes)) this.#flush();
-    if (isLarge) {
-      let shared = body.buffer;
-      if (!(shared instanceof SharedArrayBuffer)) {
-        shared = this.#writer.takeLarge(bytes);
-        new Uint8Array(shared).set(body.subarray(0, bytes));
-      }
-      slot.lease = this.#writer.addLarge(slot.head, shared, bytes);
-    } else {
-      slot.lease = this.#writer.addCopy(slot.head, body.subarray(0, bytes));
+    if (this.#handover.isOpen) {
+      this.#handover.send(slot, body);
+      return;
     }
-    slot.partial = undefined;
-    slot.state = 'waiting';
-    this.#counters.add(INGEST_COUNTER.bodyBytes, bytes);
+    // The network's own buffer is good for this callback only.
+    slot.partial ??= body.slice();
+    this.#handover.wait([slot], this.#attributed(slot));
   }
 
   /** The time of this turn. Sees to it that what is collected is handed over when every readable socket was handled. */
@@ -266,22 +296,14 @@ export class Intake {
     return this.#turnMs;
   }
 
-  #flush(): void {
-    this.#setGauges();
-    if (this.#writer.count === 0) return;
-    const batch = this.#writer.take();
-    this.#counters.add(INGEST_COUNTER.batches, 1);
-    try {
-      this.#port.submit(batch);
-    } catch (fault) {
-      for (let row = 0; row < batch.count; row++) {
-        const slot = this.#slots.waiting(readRow(batch, row).request);
-        if (slot === undefined) continue;
-        this.#refuse(slot, REFUSAL.away);
-        this.#settle(slot);
-      }
-      this.#options.onPortFault(fault);
+  #onBatchRefused(batch: IngestBatch, fault: unknown): void {
+    for (let row = 0; row < batch.count; row++) {
+      const slot = this.#slots.waiting(readRow(batch, row).request);
+      if (slot === undefined) continue;
+      this.#refuse(slot, REFUSAL.away);
+      this.#settle(slot);
     }
+    this.#options.onPortFault(fault);
   }
 
   #onVerdicts(verdicts: readonly IngestVerdict[]): void {
@@ -306,6 +328,7 @@ export class Intake {
       }
       this.#settle(slot);
     }
+    this.#handover.advance();
     this.#setGauges();
   }
 
@@ -360,6 +383,11 @@ export class Intake {
       if (slot.isTooSlow) this.#counters.add(requestCounter('slow'), 1);
       else this.#counters.add(INGEST_COUNTER.abortedReading, 1);
       this.#release(slot);
+    } else if (slot.state === 'queued') {
+      // Nobody was told that it is stored, so it need not be.
+      this.#counters.add(INGEST_COUNTER.abortedQueued, 1);
+      this.#handover.withdraw(slot);
+      this.#release(slot);
     } else if (slot.state === 'waiting') {
       // The threads have the body: its bytes stay charged, and its number taken, until their verdict.
       this.#counters.add(INGEST_COUNTER.abortedWaiting, 1);
@@ -372,14 +400,31 @@ export class Intake {
     this.#release(slot);
   }
 
-  #charge(slot: RequestSlot, bytes: number): void {
+  #sourceOf(response: HttpResponse, keyName: string): Source {
+    return this.#shares.source(keyName, networkOf(response.getRemoteAddress()));
+  }
+
+  /** The source of a request, which is charged from now on if it was not. */
+  #attributed(slot: RequestSlot): Source {
+    if (slot.source === undefined) {
+      const { response, head, chargedBytes } = slot;
+      slot.source =
+        response === undefined
+          ? this.#shares.source(head.keyName, '')
+          : this.#sourceOf(response, head.keyName);
+      this.#shares.attribute(slot.source, chargedBytes, 1);
+    }
+    return slot.source;
+  }
+
+  #charge(slot: RequestSlot, bytes: number, places: number): void {
     slot.chargedBytes += bytes;
-    this.#bytes += bytes;
+    this.#shares.charge(slot.source, bytes, places);
   }
 
   /** The threads are done with the row: its memory is free for others, and so is its slot. */
   #settle(slot: RequestSlot): void {
-    if (slot.lease !== undefined) this.#writer.settle(slot.lease);
+    this.#handover.settle(slot);
     this.#release(slot);
   }
 
@@ -387,15 +432,15 @@ export class Intake {
   #release(slot: RequestSlot): void {
     if (slot.state === 'free') return;
     const memory = slot.partial?.buffer;
-    if (memory instanceof SharedArrayBuffer) this.#writer.giveBackLarge(memory);
-    this.#bytes -= slot.chargedBytes;
+    if (memory instanceof SharedArrayBuffer) this.#handover.giveBackLarge(memory);
+    this.#shares.charge(slot.source, -slot.chargedBytes, -1);
     this.#slots.release(slot);
     this.#options.onReleased();
   }
 
   #setGauges(): void {
     this.#counters.set(INGEST_COUNTER.inFlightRequests, this.#slots.inUse);
-    this.#counters.set(INGEST_COUNTER.inFlightBytes, this.#bytes);
+    this.#counters.set(INGEST_COUNTER.inFlightBytes, this.#shares.bytes);
   }
 
   #sweep(): void {

@@ -28,6 +28,7 @@ export const REQUEST_OUTCOMES = [
   ['fail', 'too_large'],
   ['fail', 'full'],
   ['fail', 'budget'],
+  ['fail', 'share'],
   ['fail', 'away'],
   ['fail', 'timeout'],
   ['fail', 'slow'],
@@ -108,6 +109,9 @@ export const INGEST_COUNTER = {
   abortedReading: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {
     stage: 'reading',
   }),
+  abortedQueued: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {
+    stage: 'queued',
+  }),
   abortedWaiting: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {
     stage: 'waiting',
   }),
@@ -134,6 +138,19 @@ export const INGEST_COUNTER = {
     'gauge',
     'Body bytes taken or announced, not yet answered.',
   ),
+  queuedRequests: define(
+    'mutt_ingest_queued_requests',
+    'gauge',
+    'Requests, and messages of sockets, whose bodies wait for their turn.',
+  ),
+  queuedBytes: define('mutt_ingest_queued_bytes', 'gauge', 'Body bytes that wait for their turn.'),
+  queuedSources: define('mutt_ingest_queued_sources', 'gauge', 'Sources whose bodies wait for their turn.'),
+  delayedRequests: define(
+    'mutt_ingest_delayed_requests_total',
+    'counter',
+    'Requests, and messages of sockets, that had to wait for their turn.',
+  ),
+  delaySeconds: define('mutt_ingest_delay_seconds_total', 'counter', 'Seconds for which they waited.'),
   connections: define('mutt_ingest_connections', 'gauge', 'Open connections.'),
   sockets: define('mutt_ingest_sockets', 'gauge', 'Open WebSockets.'),
   socketQueuedBytes: define(

@@ -6,6 +6,7 @@
  * 400. Never sent: 3xx, 408, 410, 415, 416, 422, 424, 425, 428, 429, 451, 501, 504, 508.
  */
 import type { Problem } from '../http/problem.ts';
+import type { Shortage } from './fair-share.ts';
 import type { IngestVerdict } from './ingest-port.ts';
 import type { RequestReason } from './metrics.ts';
 
@@ -112,6 +113,13 @@ export const REFUSAL = {
     reason: 'budget',
     retryAfterS: 1,
   },
+  share: {
+    status: UNAVAILABLE,
+    code: 'E_SHARE_FULL',
+    detail: 'As much of yours is waiting as is fair to others; try again.',
+    reason: 'share',
+    retryAfterS: 1,
+  },
   full: {
     status: UNAVAILABLE,
     code: 'E_MAILBOX_FULL',
@@ -153,6 +161,12 @@ export const REFUSAL = {
     reason: 'unreadable',
   },
 } as const satisfies Record<string, Refusal>;
+
+export const SHORTAGE_REFUSAL: Readonly<Record<Shortage, Refusal>> = {
+  bytes: REFUSAL.budget,
+  places: REFUSAL.requests,
+  share: REFUSAL.share,
+};
 
 /** What a verdict means for this client: the reason of a 200, or a refusal. */
 export function outcomeOf(

@@ -8,6 +8,9 @@
  */
 import type { HttpResponse } from '../http/exchange.ts';
 import type { BatchLease, RowHead } from './batch-writer.ts';
+import type { Place } from './fair-queue.ts';
+import type { Source } from './fair-share.ts';
+import type { HandedOver } from './handover-window.ts';
 import type { RunMessage } from './run-message.ts';
 
 /** Slots are numbered with 16 bits; the other 16 of a request number are the generation. */
@@ -15,7 +18,8 @@ export const REQUESTS_MAX_CEILING = 65_536;
 const INDEX_MASK = 0xffff;
 const GENERATION_SHIFT = 16;
 
-export type SlotState = 'free' | 'reading' | 'waiting';
+/** `queued`: the body is whole and not with the threads yet; `waiting`: it is with them. */
+export type SlotState = 'free' | 'reading' | 'queued' | 'waiting';
 
 export class RequestSlot {
   readonly index: number;
@@ -25,6 +29,10 @@ export class RequestSlot {
   response: HttpResponse | undefined;
   /** Who is told, when this is a message of a socket and no request. */
   tell: RunMessage['tell'] | undefined;
+  /** Whether nobody waits for the verdict any more; of messages of a socket. */
+  isUnwanted: (() => boolean) | undefined;
+  /** Who is charged; undefined while too little is in flight for it to matter. */
+  source: Source | undefined;
   /** When the head was read, and when the body was whole; monotonic, ms. */
   sinceMs = 0;
   completedMs = 0;
@@ -36,10 +44,13 @@ export class RequestSlot {
   receivedBytes = 0;
   /** What this request takes of the byte budget. */
   chargedBytes = 0;
-  /** A body that comes in more than one piece; in shared memory when it was announced to be large. */
+  /** A body that comes in more than one piece, or waits; in shared memory when it was announced to be large. */
   partial: Uint8Array | undefined;
   /** The memory of the batch that holds the body, while a thread may read it. */
   lease: BatchLease | undefined;
+  handedOver: HandedOver | undefined;
+  /** Where the body waits; that of all messages of a run. */
+  place: Place<readonly RequestSlot[]> | undefined;
   readonly head: RowHead = {
     request: 0,
     encoding: 0,
@@ -74,16 +85,12 @@ export class RequestSlots {
   readonly #callbacks: SlotCallbacks;
 
   constructor(max: number, callbacks: SlotCallbacks) {
-    this.#max = Math.min(max, REQUESTS_MAX_CEILING);
+    this.#max = max;
     this.#callbacks = callbacks;
   }
 
   get inUse(): number {
     return this.#slots.length - this.#free.length;
-  }
-  /** How many more can be taken. */
-  get room(): number {
-    return this.#max - this.inUse;
   }
 
   /** A slot in state `reading` with a number of its own, or undefined when all are in use. */
@@ -106,8 +113,11 @@ export class RequestSlots {
     slot.generation = (slot.generation + 1) & INDEX_MASK;
     slot.response = undefined;
     slot.tell = undefined;
+    slot.isUnwanted = undefined;
+    slot.source = undefined;
     slot.partial = undefined;
     slot.lease = undefined;
+    slot.handedOver = undefined;
     slot.isTooSlow = false;
     slot.receivedBytes = 0;
     slot.chargedBytes = 0;

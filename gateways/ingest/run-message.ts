@@ -5,7 +5,7 @@ import type { IngestVerdict } from './ingest-port.ts';
 import type { Refusal } from './replies.ts';
 
 export interface RunMessage {
-  /** At most LARGE_BODY_BYTES; copied when it is handed over. */
+  /** At most LARGE_BODY_BYTES; must not change any more. */
   body: Uint8Array;
   /** Empty for none. */
   idempotencyKey: string;

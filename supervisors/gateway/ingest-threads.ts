@@ -59,6 +59,10 @@ export class IngestThreads implements IngestPort {
     this.#clock = clock;
   }
 
+  get threads(): number {
+    return this.#load.size - this.#leaving.size;
+  }
+
   /** A thread more, which takes batches once it is ready. */
   add(thread: IngestThread): void {
     this.#threads.set(thread.id, thread);

@@ -1,31 +1,31 @@
 /**
- * The bytes of messages that wait for those before them: one budget for all sessions of a process.
+ * The messages of one session that wait for those before them, as part of a budget that all sessions share.
  */
+import type { FairShare, Shortage, Source } from '../fair-share.ts';
+
 export class QueueBudget {
-  readonly #bytesMax: number;
-  #bytes = 0;
+  readonly #shares: FairShare;
+  readonly #source: Source;
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+  /** The source has a place, and has it for as long as this is used. */
+  constructor(shares: FairShare, source: Source) {
+    this.#shares = shares;
+    this.#source = source;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** More than half is taken. */
+  /** Its source holds more than half of what it may. */
   get isCrowded(): boolean {
-    return this.#bytes > this.#bytesMax / 2;
+    return this.#shares.shortage(this.#source, this.#source.bytes, 0) !== undefined;
   }
 
-  /** False when there is no room for so many bytes; nothing is taken then. */
-  take(bytes: number): boolean {
-    if (this.#bytes + bytes > this.#bytesMax) return false;
-    this.#bytes += bytes;
-    return true;
+  /** What stands against so many bytes more; undefined when they are taken. */
+  take(bytes: number): Shortage | undefined {
+    const shortage = this.#shares.shortage(this.#source, bytes, 0);
+    if (shortage === undefined) this.#shares.charge(this.#source, bytes, 0);
+    return shortage;
   }
 
   giveBack(bytes: number): void {
-    this.#bytes -= bytes;
+    this.#shares.charge(this.#source, -bytes, 0);
   }
 }

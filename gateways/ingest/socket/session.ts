@@ -3,12 +3,12 @@
  *
  * Messages go to the ingest threads in runs. A run is what came while the one before was being stored; it lies in one
  * batch, so one thread stores it in its order. Invariants: an ack of n is told only when every message up to n is stored
- * or parked; what is kept of a message is bounded by its credit and by one budget of all sessions; what is to be told is
+ * or parked; what is kept of a message is bounded by its credit and by its share of one budget of all sessions; what is to be told is
  * one ack, one refusal and one credit at most, however slow the peer reads.
  */
 import { INGEST_COUNTER } from '../metrics.ts';
 import type { Counters } from '../metrics.ts';
-import { errorsShown, outcomeOf, REFUSAL } from '../replies.ts';
+import { errorsShown, outcomeOf, REFUSAL, SHORTAGE_REFUSAL } from '../replies.ts';
 import type { Refusal } from '../replies.ts';
 import type { RunMessage, RunOutcome } from '../run-message.ts';
 import type { OurEnding } from './endings.ts';
@@ -65,7 +65,7 @@ const RUN_BYTES_MAX = 256 * 1024;
 const ERRORS_SHOWN_MAX = 10;
 const RETRY_AFTER_S = 2;
 const RETRY_JITTER = 0.5;
-/** With many bytes waiting already, sessions get so much less credit. */
+/** With many bytes of their source waiting already, sessions get so much less credit. */
 const CROWDED_SHARE = 8;
 
 export class SocketSession {
@@ -128,8 +128,9 @@ export class SocketSession {
     else if (seq !== this.#nextSeq) return this.#end('sequence');
     this.#nextSeq = seq + 1;
     counters.add(INGEST_COUNTER.socketMessages, 1);
-    if (budget.take(end - start)) this.#queue.push({ seq, body: Buffer.from(message.subarray(start, end)) });
-    else this.#refuse(seq, REFUSAL.budget);
+    const shortage = budget.take(end - start);
+    if (shortage === undefined) this.#queue.push({ seq, body: Buffer.from(message.subarray(start, end)) });
+    else this.#refuse(seq, SHORTAGE_REFUSAL[shortage]);
     wake();
   }
 
@@ -167,6 +168,11 @@ export class SocketSession {
   leave(atMs: number): void {
     this.#isLeaving = true;
     this.#leaveAtMs = atMs;
+  }
+
+  /** Nothing more is told to its client. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** The socket is gone: what waits is forgotten, since its client was told nothing. Idempotent. */

@@ -11,10 +11,14 @@ import type { HttpRequest, HttpResponse } from '../../http/exchange.ts';
 import type { KeyCheck } from '../../http/key-ring.ts';
 import type { GatewayLog } from '../../http/log.ts';
 import { RepeatedLook } from '../../http/repeated-look.ts';
+import { networkOf } from '../../http/network-of.ts';
 import type { HttpServer, WebSocket, WebSocketBehavior } from '../../http/server.ts';
+import { FairShare } from '../fair-share.ts';
+import type { Source } from '../fair-share.ts';
 import type { Intake } from '../intake.ts';
 import { INGEST_COUNTER, socketEndingCounter } from '../metrics.ts';
 import type { Counters } from '../metrics.ts';
+import { REFUSAL } from '../replies.ts';
 import type { Refusal } from '../replies.ts';
 import { ENDINGS, SOCKET_REFUSAL } from './endings.ts';
 import type { OurEnding } from './endings.ts';
@@ -60,6 +64,10 @@ const CLOSED_WITHOUT_A_WORD = 1006;
 
 interface SocketData extends SocketSender {
   name: string | undefined;
+  /** See `networkOf`. */
+  network: string;
+  /** Who is charged with its place; set when the socket opens. */
+  source?: Source;
   /** Set when the socket opens. */
   session?: SocketSession;
   /** Why we ended it. */
@@ -72,7 +80,7 @@ export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #limits: SocketLimits;
   readonly #random: () => number;
-  readonly #budget: QueueBudget;
+  readonly #shares: FairShare;
   readonly #sockets = new Map<Socket, SocketSession>();
   readonly #awake = new Set<Socket>();
   readonly #looks: RepeatedLook;
@@ -83,7 +91,7 @@ export class SocketServer {
     const awake = [...this.#awake];
     this.#awake.clear();
     for (const socket of awake) this.#turn(socket, nowMs);
-    this.#options.counters.set(INGEST_COUNTER.socketQueuedBytes, this.#budget.bytes);
+    this.#options.counters.set(INGEST_COUNTER.socketQueuedBytes, this.#shares.bytes);
   };
 
   constructor(options: SocketServerOptions) {
@@ -96,7 +104,8 @@ export class SocketServer {
     });
     this.#limits = options.limits;
     this.#random = options.random ?? Math.random;
-    this.#budget = new QueueBudget(options.limits.queuedBytesMax);
+    const { queuedBytesMax, socketsMax } = options.limits;
+    this.#shares = new FairShare({ bytesMax: queuedBytesMax, placesMax: socketsMax });
   }
 
   get open(): number {
@@ -173,25 +182,30 @@ export class SocketServer {
     const sender = admit(response, request);
     if (sender === undefined) return undefined;
     const { isValid, name } = readSessionName(request);
+    const network = networkOf(response.getRemoteAddress());
+    const shortage = this.#shares.shortage(this.#shares.source(sender.keyName, network), 0, 1);
     if (!isValid) refuse(response, SOCKET_REFUSAL.session, sender.correlationId);
-    else if (this.#sockets.size >= this.#limits.socketsMax)
-      refuse(response, SOCKET_REFUSAL.sockets, sender.correlationId);
-    else return { ...sender, name, pingedAtMs: 0 };
+    else if (shortage === 'share') refuse(response, REFUSAL.share, sender.correlationId);
+    else if (shortage !== undefined) refuse(response, SOCKET_REFUSAL.sockets, sender.correlationId);
+    else return { ...sender, name, network, pingedAtMs: 0 };
     return undefined;
   }
 
   #open(socket: Socket): void {
     const data = socket.getUserData();
-    const { keyName, sender, correlationId, name } = data;
+    const { keyName, network, sender, correlationId, name } = data;
     const { intake, counters } = this.#options;
-    const session = new SocketSession({
+    const source = (data.source = this.#shares.source(keyName, network));
+    this.#shares.charge(source, 0, 1);
+    const isGone = (): boolean => session.isOver;
+    const session: SocketSession = new SocketSession({
       wire: socket,
       name,
       correlationId,
       limits: this.#limits,
-      budget: this.#budget,
+      budget: new QueueBudget(this.#shares, source),
       counters,
-      submit: (run) => intake.takeRun(run, { keyName, sender, correlationId }),
+      submit: (run) => intake.takeRun(run, { keyName, network, sender, correlationId, isGone }),
       end: (ending) => this.#end(socket, ending),
       wake: () => this.#wake(socket),
       random: this.#random,
@@ -208,13 +222,14 @@ export class SocketServer {
   #closed(socket: Socket, code: number): void {
     const data = socket.getUserData();
     data.session?.closed();
+    if (data.source !== undefined) this.#shares.charge(data.source, 0, -1);
     if (!this.#sockets.delete(socket)) return;
     this.#awake.delete(socket);
     const { counters, onReleased } = this.#options;
     const bySomebodyElse = code === CLOSED_WITHOUT_A_WORD ? 'lost' : 'client';
     counters.add(socketEndingCounter(data.ending ?? bySomebodyElse), 1);
     counters.set(INGEST_COUNTER.sockets, this.#sockets.size);
-    counters.set(INGEST_COUNTER.socketQueuedBytes, this.#budget.bytes);
+    counters.set(INGEST_COUNTER.socketQueuedBytes, this.#shares.bytes);
     onReleased();
   }
 

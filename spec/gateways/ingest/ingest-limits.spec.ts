@@ -80,8 +80,8 @@ describe('IngestServer limits', () => {
   });
 
   describe('bytes in flight', () => {
-    it('answers 503 before reading a body that would pass the budget, and takes it when there is room', async () => {
-      const ingest = start({ inFlightBytesMax: 1_000 });
+    it('answers 503 before reading a body over the share of its source, and takes it when there is room', async () => {
+      const ingest = start({ inFlightBytesMax: 3_000 });
       ingest.store.isHolding = true;
       await open(ingest, postOf('x'.repeat(600)));
       await until(() => ingest.store.held === 1);
@@ -93,11 +93,12 @@ describe('IngestServer limits', () => {
       ingest.store.isHolding = false;
       expect((await ingest.post('x'.repeat(1_000))).status).to.equal(200);
       expect(ingest.server.inFlight.bytes).to.equal(0);
-      expect(ingest.count('mutt_ingest_requests_total', { reason: 'budget' })).to.equal(1);
+      expect(replies[0]?.body).to.include('E_SHARE_FULL');
+      expect(ingest.count('mutt_ingest_requests_total', { reason: 'share' })).to.equal(1);
     });
 
     it('counts an announced body before it comes, and a chunked one as it comes', async () => {
-      const ingest = start({ inFlightBytesMax: 1_000 });
+      const ingest = start({ inFlightBytesMax: 3_000 });
       const announced = await open(ingest, postHead(900));
       await until(() => ingest.server.inFlight.bytes === 900);
       expect((await ingest.post('x'.repeat(101))).status).to.equal(503);
@@ -111,7 +112,7 @@ describe('IngestServer limits', () => {
     });
 
     it('stay charged for a client that went away until the threads are done', async () => {
-      const ingest = start({ inFlightBytesMax: 1_000 });
+      const ingest = start({ inFlightBytesMax: 3_000 });
       ingest.store.isHolding = true;
       (await open(ingest, postOf('x'.repeat(900)))).destroy();
       await until(() => ingest.count('mutt_ingest_aborted_requests_total', { stage: 'waiting' }) === 1);
@@ -121,8 +122,8 @@ describe('IngestServer limits', () => {
     });
   });
 
-  it('answers 503 when too many requests are in flight', async () => {
-    const ingest = start({ requestsMax: 3 });
+  it('answers 503 when too many requests of a source are in flight', async () => {
+    const ingest = start({ requestsMax: 9 });
     for (let at = 0; at < 3; at++) await open(ingest, postHead(5));
     await until(() => ingest.server.inFlight.requests === 3);
     expect((await ingest.post('{}')).status).to.equal(503);

@@ -32,6 +32,7 @@ type Judge = (row: StoredRow) => Omit<IngestVerdict, 'request'>;
 const STORED: Judge = () => ({ status: 'stored', accepted: 1, rejected: 0, errors: [] });
 
 export class MemoryPort implements IngestPort {
+  readonly threads = 1;
   readonly stored: StoredRow[] = [];
   readonly batchSizes: number[] = [];
   judge: Judge = STORED;

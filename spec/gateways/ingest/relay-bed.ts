@@ -80,6 +80,7 @@ export class RelayBed {
 function portOf(actor: ActorRef<IngestMessage>): IngestPort {
   let listener: (verdicts: readonly IngestVerdict[]) => void = () => undefined;
   return {
+    threads: 1,
     onVerdicts: (next) => {
       listener = next;
     },

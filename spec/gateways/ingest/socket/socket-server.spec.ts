@@ -8,6 +8,7 @@ import { KEY, keyRecord, until } from '../ingest-under-test.ts';
 import { ackOf, FULL, numbered, sendBinary, SocketBed, SOCKET_PATH, told } from './socket-under-test.ts';
 
 const TEXT = 0x1;
+const OTHER_KEY = 'another-key';
 const IDLE_SOCKETS = 1_200;
 const IDLE_BYTES_MAX = 30_000;
 
@@ -82,7 +83,8 @@ describe('SocketServer', function () {
 
     it('answers 503 to one too many, and takes it when another has gone', async () => {
       start({ sockets: { socketsMax: 2 } });
-      const [first] = [await bed.open(), await bed.open()];
+      bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', OTHER_KEY)]);
+      const [first] = [await bed.open(), await bed.open({ 'X-API-KEY': OTHER_KEY })];
       const refused = await bed.open();
       expect(refused.status).to.equal(503);
       expect(refused.problem).to.include({ code: 'E_SOCKETS_FULL' });
@@ -97,10 +99,10 @@ describe('SocketServer', function () {
   describe('ends a socket', () => {
     it('within a second of its key being revoked, and not those of other keys', async () => {
       start();
-      bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', 'another-key')]);
+      bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', OTHER_KEY)]);
       const [client, other] = [await bed.open(), await bed.open({ 'X-API-KEY': 'another-key' })];
       const startedMs = performance.now();
-      bed.ingest.keys.replace([keyRecord('other', 'another-key')]);
+      bed.ingest.keys.replace([keyRecord('other', OTHER_KEY)]);
       await client.closed();
       expect(performance.now() - startedMs).to.be.below(1_000);
       expect(client.closeCode).to.equal(1008);
@@ -188,15 +190,25 @@ describe('SocketServer', function () {
     });
   });
 
-  it('holds the bytes that wait in sessions to one budget', async () => {
-    start({ sockets: { queuedBytesMax: 100_000 } });
+  it('takes no more than its share of sockets from one source', async () => {
+    start({ sockets: { socketsMax: 9 } });
+    for (let at = 0; at < 3; at++) expect((await bed.open()).status).to.equal(101);
+    const refused = await bed.open();
+    expect(refused.status).to.equal(503);
+    expect(refused.problem).to.include({ code: 'E_SHARE_FULL' });
+    bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', OTHER_KEY)]);
+    expect((await bed.open({ 'X-API-KEY': OTHER_KEY })).status).to.equal(101);
+  });
+
+  it('holds the bytes of a source that wait in sessions to its share', async () => {
+    start({ sockets: { queuedBytesMax: 300_000 } });
     bed.ingest.store.isHolding = true;
     const client = await bed.open();
     client.send(numbered(1, 'x'));
     await until(() => bed.ingest.store.held === 1);
     for (let seq = 2; seq <= 6; seq++) client.send(numbered(seq, 'x'.repeat(30_000)));
     await until(() => told(client, 'nack').length === 1);
-    expect(told(client, 'nack')[0]).to.include({ nack: 5, code: 'E_BYTES_FULL' });
+    expect(told(client, 'nack')[0]).to.include({ nack: 5, code: 'E_SHARE_FULL' });
     bed.ingest.store.answerHeld();
     await until(() => ackOf(client) === 1);
     client.close();
@@ -271,7 +283,7 @@ describe('SocketServer', function () {
     start();
     bed.ingest.store.judge = ({ keyName }) =>
       keyName === 'spec' ? FULL : { status: 'stored', accepted: 1, rejected: 0, errors: [] };
-    bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', 'another-key')]);
+    bed.ingest.keys.replace([keyRecord('spec', KEY), keyRecord('other', OTHER_KEY)]);
     const [client, other] = [await bed.open(), await bed.open({ 'X-API-KEY': 'another-key' })];
     client.send(numbered(1, 'x'));
     other.send(numbered(1, 'y'));
