@@ -180,6 +180,20 @@ describe('IngestThreads', () => {
     });
   });
 
+  it('counts the threads that take batches', () => {
+    expect(threads.threads).to.equal(0);
+    up(a);
+    up(b);
+    expect(threads.threads).to.equal(2);
+    void threads.leave('b');
+    expect(threads.threads).to.equal(1);
+    down(b);
+    threads.remove('b');
+    expect(threads.threads).to.equal(1);
+    down(a);
+    expect(threads.threads).to.equal(0);
+  });
+
   describe('when a thread leaves', () => {
     const isSettled = async (leaving: Promise<void>): Promise<boolean> => {
       const pending = Symbol('pending');
