@@ -130,6 +130,7 @@ export type {
   ProgressMark,
   Suspect,
 } from './durable/consumer.ts';
+export type { DiversionOptions } from './durable/diversion.ts';
 export { START } from './durable/durable-store.ts';
 export type {
   AcquireResult,
@@ -143,13 +144,17 @@ export type {
   DueMembers,
   DurableStore,
   Entry,
+  ExpressAppend,
   FullReason,
   Input,
+  KeyCounts,
   LaneMeasure,
   LanePosition,
   Ledger,
   LedgerQuestion,
   Output,
+  OverflowAppend,
+  OverflowNote,
   ReadOptions,
   RenewResult,
   Strike,

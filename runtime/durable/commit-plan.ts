@@ -2,7 +2,7 @@
  * The form in which a commit travels to `scripts/commit.lua`: key numbers, a JSON plan without payloads, payloads.
  */
 import type { CommitRequest } from './durable-store.ts';
-import { countOf, ID_JUMP } from './store-names.ts';
+import { addKeyCounts, countOf, ID_JUMP } from './store-names.ts';
 
 interface LanePlan {
   name: string;
@@ -75,8 +75,14 @@ export function encodeCommit(request: CommitRequest, firstKey: number): EncodedC
     return set;
   };
 
+  const returned = new Map<string, number>();
+  let overflow: LanePlan | undefined;
   for (const input of request.inputs ?? []) {
     const lane = laneOf(input.lane);
+    if (input.keys !== undefined) {
+      addKeyCounts(returned, input.keys);
+      overflow = lane;
+    }
     lane.ids.push(input.id);
     lane.inMessages += countOf(input.id);
     lane.inBytes += input.bytes;
@@ -119,6 +125,7 @@ export function encodeCommit(request: CommitRequest, firstKey: number): EncodedC
     ...(first !== undefined || firstRemoval === undefined
       ? {}
       : { firstSet: [...sets.keys()].indexOf(firstRemoval.set) + 1 }),
+    ...(overflow === undefined ? {} : { returned: [...returned], overflow: overflow.key }),
     counters: Object.entries(request.counters ?? {}),
     open: (request.openGroups ?? []).map(({ id, parts }) => [id, parts]),
     settle: (request.settleGroups ?? []).map(({ id, parts, counter }) => [id, parts ?? 1, counter]),

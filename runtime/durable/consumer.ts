@@ -1,6 +1,7 @@
 /**
  * Drives a handler from the head of a lane, for the partitions this owner holds: read, handle, commit, in order within
- * each partition; partitions go on independently. The next batch is read while the present one is handled.
+ * each partition; partitions go on independently. A lane may have an overflow lane beside it: of the two one goes on at a
+ * time, in an order that keeps that of each key (lane-turns.ts). The next batch is read while the present one is handled.
  *
  * What goes wrong: a transient error waits and tries again, charging nothing. Any other failure charges a strike to
  * the entry and narrows down the message at fault; that one ends in quarantine, the rest goes on. A lost connection
@@ -13,7 +14,9 @@ import type { Clock } from '../clock.ts';
 import { systemClock } from '../clock.ts';
 import { CodedError, kindOf } from '../errors.ts';
 import type { CommitPlan, DurableStore, Entry, StrikeRecord, Token } from './durable-store.ts';
-import { createPartitionConsumer } from './partition-consumer.ts';
+import { createLaneTurns, EVERY_TURN } from './lane-turns.ts';
+import type { LaneTurn } from './lane-turns.ts';
+import { createPartitionConsumer, trackName } from './partition-consumer.ts';
 import type { PartitionConsumer } from './partition-consumer.ts';
 
 /** Messages [lo, hi) of an entry. */
@@ -40,6 +43,7 @@ export interface Offence {
 /** What is being handled at this moment: kept by the host where it survives the thread. */
 export interface ProgressMark {
   partition: number;
+  lane: string;
   firstId: string;
   lastId: string;
   /** The range within the entry, when it is a single one. */
@@ -57,6 +61,8 @@ export interface Suspect extends ProgressMark {
 export interface ConsumerOptions {
   store: DurableStore;
   lane: string;
+  /** Takes what is diverted from `lane`. */
+  overflowLane?: string;
   /**
    * Handles the pieces and says what follows from them. An error of kind `transient` is waited out; `details.index`
    * (a number) names the message at fault in an entry handled alone.
@@ -87,6 +93,7 @@ export interface ConsumerOptions {
 
 export interface PartitionProgress {
   partition: number;
+  lane: string;
   /** Read and not committed yet. */
   entriesRead: number;
   /** Since the last success. */
@@ -119,7 +126,7 @@ export const BACK_OFF_MIN_MS = 10;
 export const BACK_OFF_MAX_MS = 1_000;
 
 export function createConsumer(options: ConsumerOptions): Consumer {
-  const { store, lane, batchMessagesMax = BATCH_MESSAGES_MAX } = options;
+  const { store, lane, overflowLane, batchMessagesMax = BATCH_MESSAGES_MAX } = options;
   const settings = {
     ...options,
     clock: options.clock ?? systemClock,
@@ -131,19 +138,20 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     backOffMaxMs: options.backOffMaxMs ?? BACK_OFF_MAX_MS,
     isSuspended: () => isSuspended,
   };
-  const tracks = new Map<number, PartitionConsumer>();
+  /** Of each partition one for each lane. */
+  const tracks = new Map<string, PartitionConsumer>();
   let isStopping = false;
   let isSuspended = false;
   let reading: AbortController | undefined;
-  /** Which partitions the present read waits for. */
-  let readFor = new Set<number>();
+  /** Which tracks the present read waits for. */
+  let readFor = new Set<string>();
   let settleRun = (): void => {};
   let wakeReader = (): void => {};
   let failure: { error: unknown } | undefined;
 
-  /** A partition wants entries: the present read must include it, and from where it stands. */
-  function readAgain(partition: number, isMoved: boolean): void {
-    if (readFor.has(partition) && !isMoved) return;
+  /** A track wants entries: the present read must include it, and from where it stands. */
+  function readAgain(track: string, isMoved: boolean): void {
+    if (readFor.has(track) && !isMoved) return;
     reading?.abort();
     wakeReader();
   }
@@ -152,7 +160,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     let failures = 0;
     while (!isStopping) {
       const hungry = [...tracks.values()].filter((track) => track.isHungry());
-      readFor = new Set(hungry.map(({ partition }) => partition));
+      readFor = new Set(hungry.map((track) => trackName(track.partition, track.lane)));
       if (hungry.length === 0) {
         await new Promise<void>((resolve) => {
           wakeReader = resolve;
@@ -164,7 +172,11 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       reading = new AbortController();
       try {
         const entries = await store.read(
-          asked.map(({ track, from }) => ({ partition: track.partition, lane, afterId: from.afterId })),
+          asked.map(({ track: { partition, lane: of }, from }) => ({
+            partition,
+            lane: of,
+            afterId: from.afterId,
+          })),
           {
             entriesMax: settings.batchEntriesMax,
             bytesMax: settings.readBytesMax,
@@ -172,9 +184,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
             signal: reading.signal,
           },
         );
-        const byPartition = Map.groupBy(entries, ({ partition }) => partition);
+        const byTrack = Map.groupBy(entries, (entry) => trackName(entry.partition, entry.lane));
         for (const { track, from } of asked) {
-          track.offer(byPartition.get(track.partition) ?? [], from);
+          track.offer(byTrack.get(trackName(track.partition, track.lane)) ?? [], from);
         }
         failures = 0;
       } catch (thrown) {
@@ -184,6 +196,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         await pause(waitMs);
       }
     }
+  }
+
+  function tracksOf(partition: number): PartitionConsumer[] {
+    return [...tracks.values()].filter((track) => track.partition === partition);
   }
 
   function pause(waitMs: number): Promise<void> {
@@ -211,21 +227,34 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (isStopping) {
         throw new CodedError('E_CONSUMER_STOPPED', 'the consumer has stopped', { kind: 'transient' });
       }
-      if (tracks.has(partition)) {
+      if (tracksOf(partition).length > 0) {
         throw new CodedError('E_PARTITION_ASSIGNED', `partition ${partition} is assigned already`, {
           kind: 'defect',
           mend: 'Release it first.',
         });
       }
-      const track = createPartitionConsumer(settings, partition, token, suspect, readAgain);
-      tracks.set(partition, track);
-      void track.ended.catch(fail);
+      const begin = (of: string, turn: LaneTurn): PartitionConsumer => {
+        const mine = suspect?.lane === of ? suspect : undefined;
+        const track = createPartitionConsumer(settings, partition, token, of, turn, mine, readAgain);
+        tracks.set(trackName(partition, of), track);
+        void track.ended.catch(fail);
+        return track;
+      };
+      if (overflowLane === undefined) {
+        begin(lane, EVERY_TURN);
+        return;
+      }
+      const turns = createLaneTurns(store, partition, lane);
+      turns.takers = {
+        express: begin(lane, turns.express),
+        overflow: begin(overflowLane, turns.overflow),
+      };
     },
 
     async release(partition) {
-      const track = tracks.get(partition);
-      await track?.stop();
-      tracks.delete(partition);
+      const mine = tracksOf(partition);
+      await Promise.all(mine.map((track) => track.stop()));
+      for (const track of mine) tracks.delete(trackName(partition, track.lane));
     },
 
     run() {

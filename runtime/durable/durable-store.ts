@@ -38,6 +38,33 @@ export interface AppendRequest {
   bounds: Bounds;
   /** The highest `accepted` this process has ever been told for the partition: the store refuses when it is older. */
   witnessed?: number;
+  /** Of a lane that is kept short by diverting keys, and of the lane that they are diverted to. */
+  diversion?: ExpressAppend | OverflowAppend;
+}
+
+/**
+ * Messages by key. The messages of one key keep their order; a partition's *diverted* keys go to its overflow lane, all
+ * others to its express lane.
+ */
+export type KeyCounts = ReadonlyMap<number, number>;
+
+/** It holds no message of a diverted key, as far as the writer knows. */
+export interface ExpressAppend {
+  /** Of the diverted keys that the writer knows, 0 of none: refused with `rerouted` under any other. */
+  version: number;
+  /**
+   * When the lane would hold more messages, those of `keys` are diverted that have brought at least the mean of all keys
+   * told lately, and the append is `rerouted`. 0: none ever.
+   */
+  fairMessages: number;
+  /** Of the payload. To be told from half the fair number on, so that it is known by then who brought the rest. */
+  keys?: KeyCounts;
+}
+
+/** Every key of the payload is diverted from here on, until its last message has left the overflow lane. */
+export interface OverflowAppend {
+  expressLane: string;
+  keys: KeyCounts;
 }
 
 export type FullReason = 'entries' | 'bytes' | 'messages' | 'age';
@@ -45,15 +72,23 @@ export type FullReason = 'entries' | 'bytes' | 'messages' | 'age';
 /**
  * `stored` and `repeat`: it is in the lane (or was, and is committed), exactly once. `gap`: earlier appends of this
  * writer are missing, nothing was written. `full`: a bound is reached, nothing was written. `older`: the store came
- * back older than `witnessed`, nothing was written. `error`: nothing was written when `error.details.stored` is `no`;
+ * back older than `witnessed`, nothing was written. `rerouted`: these keys are diverted, nothing was written, and this
+ * very append never will be. `error`: nothing was written when `error.details.stored` is `no`;
  * it may or may not have been when it is `unknown`.
  */
 export type AppendResult =
-  | { status: 'stored'; accepted: number; position: string }
+  | {
+      status: 'stored';
+      accepted: number;
+      position: string;
+      /** Messages in the lane, this append's included; of an express lane. */
+      waiting?: number;
+    }
   | { status: 'repeat'; accepted: number; position?: string }
   | { status: 'gap'; last: number }
   | { status: 'full'; reason: FullReason }
   | { status: 'older'; accepted: number }
+  | { status: 'rerouted'; version: number; keys: number[] }
   | { status: 'error'; error: CodedError };
 
 export interface LanePosition {
@@ -86,6 +121,16 @@ export interface Entry {
   payload: Buffer;
   /** When the store took it, wall ms by the store's clock. */
   storedAtMs: number;
+  /** Of an entry of an overflow lane. */
+  overflow?: OverflowNote;
+}
+
+/** What an overflow lane's entry says beside its payload. */
+export interface OverflowNote {
+  /** Messages by key, as `encodeKeyCounts` writes them. */
+  keys: string;
+  /** It must not be handled before everything of the express lane with an id up to this number is committed. */
+  after: number;
 }
 
 /** Who may commit: valid while the owner's nonce and epoch are exactly these. */
@@ -95,11 +140,14 @@ export interface Token {
   epoch: number;
 }
 
-/** An entry that a commit consumes. `bytes` is its payload's length. */
+/** An entry that a commit consumes. */
 export interface Input {
   lane: string;
   id: string;
+  /** Of its payload, and of its `keys`. */
   bytes: number;
+  /** Of an entry of an overflow lane: a key whose last message leaves with it is diverted no longer. */
+  keys?: string;
 }
 
 export interface Output {
@@ -216,6 +264,8 @@ export interface Ledger {
     groupsOpen: number;
     /** Members per delayed set. */
     delayed: Record<string, number>;
+    /** Keys that are diverted to an overflow lane. */
+    divertedKeys: number;
   };
   /** accepted + replayed = sum of terminal counters + messages in the input lanes + open groups; and no problem. */
   balanced: boolean;

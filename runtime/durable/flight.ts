@@ -2,7 +2,9 @@
  * What a writer holds while it works: submissions that wait, the frame on its way, and the channel of each place.
  */
 import { randomBytes } from 'node:crypto';
-import type { Place, Receipt } from './writer.ts';
+import type { KeyCounts } from './durable-store.ts';
+import { halfStored, mayBeStored } from './writer-errors.ts';
+import type { Place, Receipt, Submission } from './writer.ts';
 
 export interface Waiter<Part, Tag> {
   count: number;
@@ -26,6 +28,8 @@ export interface Flight<Part, Tag> {
   /** An attempt got no answer: a copy may still be stored. */
   isUnknown: boolean;
   isSent: boolean;
+  /** What the store is told of its keys. */
+  keys: KeyCounts | undefined;
 }
 
 export interface Channel<Part, Tag> {
@@ -76,6 +80,42 @@ export function deliver<Part, Tag>(flight: Flight<Part, Tag>, accepted: number):
     }
     firstIndex += waiter.count;
   }
+}
+
+/** Two in the place of one, for two lanes: it is settled when both are. Its receipt is that of the later one. */
+export function halve<Part extends { byteLength: number }, Tag>(
+  waiter: Waiter<Part, Tag>,
+  ...parts: [Submission<Part>, Submission<Part>]
+): [Waiter<Part, Tag>, Waiter<Part, Tag>] {
+  let open = 2;
+  let isStored = false;
+  const failures: unknown[] = [];
+  const closed = (receipt?: Receipt<Tag>): void => {
+    open -= 1;
+    if (open > 0) return;
+    if (failures.length > 0) waiter.reject(isStored ? halfStored(failures[0]) : failures[0]);
+    else if (receipt !== undefined) waiter.resolve(receipt);
+  };
+  const half = ({ count, part }: Submission<Part>, bytes: number): Waiter<Part, Tag> => ({
+    count,
+    part,
+    bytes,
+    deadlineAtMs: waiter.deadlineAtMs,
+    isSettled: false,
+    resolve: (receipt) => {
+      isStored = true;
+      closed(receipt);
+    },
+    reject: (error) => {
+      // What may be stored says more than what is not.
+      if (mayBeStored(error)) failures.unshift(error);
+      else failures.push(error);
+      closed();
+    },
+  });
+  const [first, second] = parts;
+  const bytes = Math.min(first.part.byteLength, waiter.bytes);
+  return [half(first, bytes), half(second, waiter.bytes - bytes)];
 }
 
 /** Rejects a submission, once. */

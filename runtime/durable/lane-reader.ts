@@ -189,6 +189,9 @@ function toEntry(partition: number, lane: string, [rawId, fields]: RawEntry): En
     count: countOf(id),
     payload: fields[1] as Buffer,
     storedAtMs: Number(fields[3]?.toString('latin1')),
+    ...(fields.length > 4
+      ? { overflow: { keys: String(fields[5]), after: Number(fields[7]?.toString('latin1')) } }
+      : {}),
   };
 }
 

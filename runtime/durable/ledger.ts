@@ -22,6 +22,7 @@ export interface Measurement {
   streams: readonly StreamMeasure[];
   delayed: ReadonlyMap<string, number>;
   groupsOpen: number;
+  divertedKeys: number;
 }
 
 const LANE_FIELD = /^lane:(.+):(?:sequence|entriesIn|entriesOut)$/;
@@ -87,6 +88,7 @@ export function readLedger(measurement: Measurement, question: LedgerQuestion): 
       lanes,
       groupsOpen: measurement.groupsOpen,
       delayed: Object.fromEntries(measurement.delayed),
+      divertedKeys: measurement.divertedKeys,
     },
     balanced: problems.length === 0,
     inFlight,

@@ -1,8 +1,16 @@
 /**
  * One partition of the in-memory store: the same books and structures that Redis keeps under one hash tag.
  */
-import type { CommitRequest, Entry, StrikeRecord } from './durable-store.ts';
-import { countOf, ID_JUMP } from './store-names.ts';
+import type { CommitRequest, Entry, KeyCounts, OverflowNote, StrikeRecord } from './durable-store.ts';
+import {
+  ARRIVALS_FAIR_SHARES_MAX,
+  ARRIVALS_KEYS_MAX,
+  ARRIVALS_TTL_MS,
+  countOf,
+  DIVERTED_KEYS_MAX,
+  FLOOD_PART_MIN,
+  ID_JUMP,
+} from './store-names.ts';
 
 export interface Lease {
   nonce: string;
@@ -23,6 +31,10 @@ export class MemoryPartition {
   readonly owners = new Map<string, Lease>();
   readonly groups = new Map<string, number>();
   readonly strikes = new Map<string, StrikeRecord>();
+  /** Diverted keys, with their messages in the overflow lane. */
+  readonly diverted = new Map<string, number>();
+  /** What the keys of the express lane brought since it was crowded. */
+  arrivals = { total: 0, byKey: new Map<number, number>(), expiresAtMs: 0 };
   /** The least recently used first. */
   readonly writers = new Map<string, WriterState>();
 
@@ -46,18 +58,66 @@ export class MemoryPartition {
     const known = this.fields.get(`lane:${lane}:sequence`);
     return known === undefined ? Math.ceil(this.number('offset') / ID_JUMP) * ID_JUMP : Number(known);
   }
-  push(partition: number, lane: string, count: number, payload: Buffer, nowMs: number): string {
+  push(
+    partition: number,
+    lane: string,
+    count: number,
+    payload: Buffer,
+    nowMs: number,
+    overflow?: OverflowNote,
+  ): string {
     const top = this.top(lane) + count;
     const id = `${top}-${count}`;
     const entry = { partition, lane, id, count, payload: Buffer.from(payload), storedAtMs: nowMs };
+    const bytes = payload.length + (overflow?.keys.length ?? 0);
     const stream = this.stream(lane);
     if (stream.length === 0) this.fields.delete(`lane:${lane}:gaps`);
-    stream.push(entry);
+    stream.push(overflow === undefined ? entry : { ...entry, overflow });
     this.put(`lane:${lane}:sequence`, top);
     this.add(`lane:${lane}:entriesIn`, 1);
     this.add(`lane:${lane}:messages`, count);
-    this.add(`lane:${lane}:bytes`, payload.length);
+    this.add(`lane:${lane}:bytes`, bytes);
     return id;
+  }
+  /** Notes what the keys bring; in a crowded lane, diverts those that brought too much. Whether any is diverted now. */
+  divert(keys: KeyCounts, count: number, fairMessages: number, isCrowded: boolean, nowMs: number): boolean {
+    const { arrivals, diverted } = this;
+    if (arrivals.expiresAtMs <= nowMs) this.arrivals = { total: 0, byKey: new Map(), expiresAtMs: 0 };
+    const { byKey } = this.arrivals;
+    const total = (this.arrivals.total += count);
+    for (const [key, messages] of keys) byKey.set(key, (byKey.get(key) ?? 0) + messages);
+    this.arrivals.expiresAtMs = nowMs + ARRIVALS_TTL_MS;
+    if (total > fairMessages * ARRIVALS_FAIR_SHARES_MAX || byKey.size > ARRIVALS_KEYS_MAX) {
+      this.arrivals.expiresAtMs = 0;
+    }
+    if (!isCrowded) return false;
+    const most = Math.max(total / byKey.size, fairMessages * FLOOD_PART_MIN);
+    const over = [...keys.keys()].filter(
+      (key) => (byKey.get(key) ?? 0) >= most && !diverted.has(String(key)),
+    );
+    const taken = over.slice(0, Math.max(0, DIVERTED_KEYS_MAX - diverted.size));
+    for (const key of taken) diverted.set(String(key), 0);
+    if (taken.length > 0) this.add('diversion', 1);
+    return taken.length > 0;
+  }
+  /** Counts messages that came to the overflow lane. */
+  note(keys: KeyCounts): void {
+    const known = this.diverted.size;
+    for (const [key, messages] of keys) {
+      this.diverted.set(String(key), (this.diverted.get(String(key)) ?? 0) + messages);
+    }
+    if (this.diverted.size > known) this.add('diversion', 1);
+  }
+  /** Takes back messages that left the overflow lane. */
+  giveBack(keys: ReadonlyMap<string, number>, isEmpty: boolean): void {
+    const known = this.diverted.size;
+    for (const [key, messages] of keys) {
+      const left = (this.diverted.get(key) ?? 0) - messages;
+      if (left > 0) this.diverted.set(key, left);
+      else this.diverted.delete(key);
+    }
+    if (isEmpty) this.diverted.clear();
+    if (this.diverted.size < known) this.add('diversion', 1);
   }
 }
 

@@ -24,6 +24,7 @@ import { lanesIn, readLedger, setsIn } from './ledger.ts';
 import { generationChanged, storeAway } from './store-errors.ts';
 import { fullLane, inMap, keyOf, MemoryPartition, writerOf } from './memory-partition.ts';
 import {
+  addKeyCounts,
   checkAppend,
   checkCommit,
   checkEntryId,
@@ -33,6 +34,7 @@ import {
   compareIds,
   countOf,
   cutStrike,
+  encodeKeyCounts,
   ID_JUMP,
   strikeField,
   WRITER_TTL_MS,
@@ -81,16 +83,38 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     const nowMs = clock.wallMs();
     const stream = state.stream(lane);
     const head = stream[0];
+    const messages = head === undefined ? 0 : state.number(`lane:${lane}:messages`);
+    const { diversion } = request;
+    if (diversion !== undefined && 'version' in diversion) {
+      const { keys, version, fairMessages } = diversion;
+      const isCounted = head !== undefined && fairMessages > 0 && keys !== undefined;
+      const isCrowded = messages + count > fairMessages;
+      if (
+        version !== state.number('diversion') ||
+        (isCounted && state.divert(keys, count, fairMessages, isCrowded, nowMs))
+      ) {
+        const diverted = [...state.diverted.keys()].map(Number);
+        return { status: 'rerouted', version: state.number('diversion'), keys: diverted };
+      }
+    }
+    const overflow =
+      diversion !== undefined && 'expressLane' in diversion
+        ? {
+            keys: encodeKeyCounts(diversion.keys),
+            after: state.number(`lane:${diversion.expressLane}:sequence`),
+          }
+        : undefined;
     if (head !== undefined) {
-      const messages = state.number(`lane:${lane}:messages`);
+      const size = payload.length + (overflow?.keys.length ?? 0);
       if (stream.length + 1 > bounds.entriesMax) return { status: 'full', reason: 'entries' };
-      if (state.number(`lane:${lane}:bytes`) + payload.length > bounds.bytesMax) {
+      if (state.number(`lane:${lane}:bytes`) + size > bounds.bytesMax) {
         return { status: 'full', reason: 'bytes' };
       }
       if (messages + count > (bounds.messagesMax ?? Infinity)) return { status: 'full', reason: 'messages' };
       if (nowMs - head.storedAtMs > (bounds.ageMsMax ?? Infinity)) return { status: 'full', reason: 'age' };
     }
-    const id = state.push(request.partition, lane, count, payload, nowMs);
+    const id = state.push(request.partition, lane, count, payload, nowMs, overflow);
+    if (diversion !== undefined && 'expressLane' in diversion) state.note(diversion.keys);
     state.put('accepted', accepted + count);
     const kept = writer ?? { lanes: new Map<string, { last: number; id: string }>(), expiresAtMs: 0 };
     kept.lanes.set(lane, { last: sequence, id });
@@ -98,7 +122,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     state.writers.delete(request.writerId);
     state.writers.set(request.writerId, kept);
     wake();
-    return { status: 'stored', accepted: accepted + count + offset, position: id };
+    return {
+      status: 'stored',
+      accepted: accepted + count + offset,
+      position: id,
+      ...(diversion !== undefined && 'version' in diversion ? { waiting: messages + count } : {}),
+    };
   }
 
   function commit(request: CommitRequest): CommitResult {
@@ -123,7 +152,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     }
 
     let anomalies = 0;
-    for (const { lane, id, bytes } of inputs) {
+    const returned = new Map<string, number>();
+    let isOverflowEmpty = false;
+    for (const { lane, id, bytes, keys } of inputs) {
       const stream = state.stream(lane);
       const index = stream.findIndex((entry) => entry.id === id);
       if (index < 0) anomalies += 1;
@@ -132,7 +163,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
       state.add(`lane:${lane}:messages`, -countOf(id));
       state.add(`lane:${lane}:bytes`, -bytes);
       state.add(`lane:${lane}:entriesOut`, 1);
+      if (keys !== undefined) {
+        addKeyCounts(returned, keys);
+        isOverflowEmpty = stream.length === 0;
+      }
     }
+    if (returned.size > 0) state.giveBack(returned, isOverflowEmpty);
     for (const { set, key } of removals) {
       if (state.set(set).delete(key)) state.add(`set:${set}:bytes`, -key.length);
       else anomalies += 1;
@@ -304,6 +340,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
         {
           fields: state.fields,
           groupsOpen: state.groups.size,
+          divertedKeys: state.diverted.size,
           streams: [...new Set([...lanesIn(state.fields), ...question.inputLanes])].map((lane) => {
             const stream = state.streams.get(lane) ?? [];
             const [first, last] = [stream[0], stream.at(-1)];
@@ -322,6 +359,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
       if (sequence <= known) return known;
       const jump = Math.ceil((sequence - known) / ID_JUMP) * ID_JUMP;
       state.put('offset', sequence - state.number('accepted'));
+      state.add('diversion', jump);
       for (const lane of lanesIn(state.fields)) {
         const field = `lane:${lane}:sequence`;
         if (!state.fields.has(field)) continue;

@@ -1,5 +1,5 @@
 /**
- * One partition's part of a consumer: takes batches from its buffer, handles and commits them one after the other, and
+ * A consumer's part of one lane of one partition: takes batches from its buffer, handles and commits them one after the other, and
  * narrows down a message that breaks the handler. `consumer.ts` reads for all partitions and fills the buffers.
  *
  * Invariant: the buffer always continues the store's lane without a hole, or is thrown away as a whole.
@@ -10,8 +10,9 @@ import { CodedError, codeOf, kindOf, messageOf } from '../errors.ts';
 import { nameOfRange, splitRanges } from './bisect.ts';
 import type { Range } from './bisect.ts';
 import type { Batch, ConsumerOptions, PartitionProgress, Piece, ProgressMark, Suspect } from './consumer.ts';
-import type { CommitPlan, Entry, StrikeRecord, Token } from './durable-store.ts';
+import type { CommitPlan, Entry, Input, StrikeRecord, Token } from './durable-store.ts';
 import { START } from './durable-store.ts';
+import type { LaneTurn, TurnTaker } from './lane-turns.ts';
 import { mergePlans } from './merge-plans.ts';
 import { laneFull } from './store-errors.ts';
 import { checkCommit, compareIds } from './store-names.ts';
@@ -44,15 +45,14 @@ interface Taken {
   generation: number;
 }
 
-export interface PartitionConsumer {
+export interface PartitionConsumer extends TurnTaker {
   readonly partition: number;
+  readonly lane: string;
   isHungry(): boolean;
   /** Where a read under this generation of the store goes on. */
   position(generation: number): ReadPosition;
   /** What a read from that position found. Void when the buffer was thrown away meanwhile. */
   offer(entries: readonly Entry[], from: ReadPosition): void;
-  /** Whether there is something to begin now. */
-  lookAgain(): void;
   /** What it has read and not committed, and failures since the last success. */
   describe(): PartitionProgress;
   /** Rejects with what ended it. */
@@ -64,10 +64,13 @@ export function createPartitionConsumer(
   settings: PartitionConsumerSettings,
   partition: number,
   token: Token,
+  lane: string,
+  turn: LaneTurn,
   suspect: Suspect | undefined,
-  onHungry: (partition: number, isMoved: boolean) => void,
+  onHungry: (track: string, isMoved: boolean) => void,
 ): PartitionConsumer {
-  const { store, lane, clock } = settings;
+  const { store, clock } = settings;
+  const name = trackName(partition, lane);
   const stopping = new AbortController();
   let buffer: Entry[] = [];
   let generation = store.generation;
@@ -94,7 +97,8 @@ export function createPartitionConsumer(
     serial += 1;
     generation = store.generation;
     donePieces.clear();
-    onHungry(partition, true);
+    onHungry(name, true);
+    turn.dropped();
   }
 
   /** Waits longer each time, until something succeeds. */
@@ -134,7 +138,7 @@ export function createPartitionConsumer(
     }
     struck = (await insist(() => store.strikes(partition, lane))) ?? struck;
     isPrepared = true;
-    onHungry(partition, false);
+    onHungry(name, false);
   }
 
   function charge(
@@ -151,15 +155,15 @@ export function createPartitionConsumer(
     return aloneUntilId !== undefined && compareIds(entry.id, aloneUntilId) <= 0;
   }
 
-  /** The next entries that may be handled together, at least one. */
-  function nextEntries(): Entry[] {
+  /** The next entries that may be handled together, at least one and at most as many as are ready. */
+  function nextEntries(ready: number): Entry[] {
     const [head] = buffer;
     if (head === undefined || mustBeAlone(head)) return buffer.slice(0, 1);
     const messagesMax = settings.batchMessagesMax();
     let messages = 0;
     const end = buffer.findIndex((entry, index) => {
       messages += entry.count;
-      const isTooMuch = index >= settings.batchEntriesMax || messages > messagesMax;
+      const isTooMuch = index >= settings.batchEntriesMax || index >= ready || messages > messagesMax;
       return index > 0 && (isTooMuch || mustBeAlone(entry));
     });
     return end < 0 ? buffer.slice() : buffer.slice(0, end);
@@ -171,6 +175,7 @@ export function createPartitionConsumer(
     if (first === undefined || last === undefined) return work();
     const mark: ProgressMark = {
       partition,
+      lane,
       firstId: first.entry.id,
       lastId: last.entry.id,
       lo: first.lo,
@@ -251,9 +256,10 @@ export function createPartitionConsumer(
     if (record !== undefined && failed.hi - failed.lo === 1) await backOff(waitable(thrown));
   }
 
-  async function commit(taken: Taken, plan: CommitPlan): Promise<void> {
+  /** False when it was not, and everything begins at the head again. */
+  async function commit(taken: Taken, plan: CommitPlan): Promise<boolean> {
     const { entries } = taken;
-    const inputs = entries.map(({ id, payload }) => ({ lane, id, bytes: payload.length }));
+    const inputs = entries.map((entry) => inputOf(entry));
     for (;;) {
       try {
         const result = await store.commit({
@@ -267,17 +273,17 @@ export function createPartitionConsumer(
         if (result.status === 'repeat') {
           // An earlier commit that seemed lost came in late. It covered the first entry, and who knows how many more.
           startOver();
-          return;
+          return false;
         }
         if (result.status === 'fenced') throw fenced(partition, result.current);
         await backOff(laneFull(result.lane));
-        if (isStopping()) return;
+        if (isStopping()) return false;
       } catch (thrown) {
         if (kindOf(thrown) !== 'transient') throw thrown;
         // Done or not, the head of the lane tells.
         startOver();
         await backOff(thrown as CodedError);
-        return;
+        return false;
       }
     }
     goOn();
@@ -288,8 +294,9 @@ export function createPartitionConsumer(
       aloneUntilId = undefined;
     }
     donePieces.clear();
-    if (isHungry()) onHungry(partition, false);
+    if (isHungry()) onHungry(name, false);
     settings.onCommitted?.(partition, entries);
+    return true;
   }
 
   function isHungry(): boolean {
@@ -301,27 +308,48 @@ export function createPartitionConsumer(
     await prepare();
     while (!isStopping()) {
       if (generation !== store.generation) startOver();
-      if (buffer.length === 0 || settings.isSuspended()) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+      const ready = turn.ready(waiting());
+      if (ready === 0) {
+        if (turn.mustLook(waiting())) await insist(() => turn.look(waiting()));
+        else await woken();
         continue;
       }
       if (settings.mayAct?.(partition) === false) {
         await backOff(leaseUncertain(partition), LEASE_CHECK_MS_MAX);
         continue;
       }
-      const taken: Taken = { entries: nextEntries(), serial, generation };
-      const plan = await planFor(taken.entries);
-      if (plan !== undefined) await commit(taken, plan);
+      const taken: Taken = { entries: nextEntries(ready), serial, generation };
+      const last = taken.entries.at(-1);
+      let isCommitted = false;
+      turn.begin();
+      try {
+        const plan = await planFor(taken.entries);
+        isCommitted = plan !== undefined && (await commit(taken, plan));
+      } finally {
+        turn.end(
+          isCommitted && last !== undefined ? { id: last.id, generation: taken.generation } : undefined,
+        );
+      }
     }
+  }
+
+  function waiting(): readonly Entry[] {
+    return settings.isSuspended() || isStopping() ? [] : buffer;
+  }
+
+  function woken(): Promise<void> {
+    return new Promise((resolve) => {
+      wake = resolve;
+    });
   }
 
   const ended = work();
 
   return {
     partition,
+    lane,
     ended,
+    waiting,
     isHungry,
 
     position(storeGeneration) {
@@ -338,7 +366,7 @@ export function createPartitionConsumer(
     },
 
     lookAgain: () => wake(),
-    describe: () => ({ partition, entriesRead: buffer.length, failures }),
+    describe: () => ({ partition, lane, entriesRead: buffer.length, failures }),
 
     async stop() {
       stopping.abort();
@@ -346,6 +374,16 @@ export function createPartitionConsumer(
       await ended.catch(() => {});
     },
   };
+}
+
+/** The name of one lane of one partition. */
+export function trackName(partition: number, lane: string): string {
+  return `${partition} ${lane}`;
+}
+
+function inputOf({ lane, id, payload, overflow }: Entry): Input {
+  if (overflow === undefined) return { lane, id, bytes: payload.length };
+  return { lane, id, bytes: payload.length + overflow.keys.length, keys: overflow.keys };
 }
 
 function indexOf(thrown: unknown): number | undefined {

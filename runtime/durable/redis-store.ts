@@ -2,7 +2,7 @@
  * The durable mailbox over Redis 6.2 or newer (Valkey 7.2 or newer), through an injected ioredis connection.
  *
  * Keys are `<prefix>:{<partition>}:<lane>` for lanes (streams) and delayed sets (sorted sets), and `:owner`, `:ledger`,
- * `:strikes`, `:groups`, `:writer:<id>` beside them: one hash tag per partition. All of one store's reads go to one
+ * `:strikes`, `:groups`, `:diverted`, `:arrivals`, `:writer:<id>` beside them: one hash tag per partition. All of one store's reads go to one
  * server (alone or the master of a Sentinel group). Every write is one atomic script.
  *
  * Invariant: no command is ever sent twice by the connection itself. A resend is decided here or above, by those who
@@ -79,7 +79,7 @@ export interface RedisStoreOptions {
 
 export const REPLY_TIMEOUT_MS = 5_000;
 
-const COMMIT_KEYS_FIRST = 5;
+const COMMIT_KEYS_FIRST = 6;
 const MEASURE_ATTEMPTS_MAX = 5;
 
 /** Opens the store. Throws E_STORE_CONNECTION when the connection would resend or queue by itself. */
@@ -187,7 +187,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       checkCommit(request);
       if (request.generation !== undefined && request.generation !== generation) throw generationChanged();
       const { names, plan, payloads } = encodeCommit(request, COMMIT_KEYS_FIRST);
-      const keys = ['owner', 'ledger', 'strikes', 'groups', ...names].map((name) =>
+      const keys = ['owner', 'ledger', 'strikes', 'groups', 'diverted', ...names].map((name) =>
         keyOf(request.partition, name),
       );
       return commitResult(await callOne({ script: 'commit', keys, args: [plan, ...payloads] }));
@@ -289,14 +289,15 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
         const sets = setsIn(fields);
         const reply = await callOne({
           script: 'measure',
-          keys: ['ledger', 'groups', ...lanes, ...sets].map((name) => keyOf(partition, name)),
+          keys: ['ledger', 'groups', 'diverted', ...lanes, ...sets].map((name) => keyOf(partition, name)),
           args: [lanes.length],
         });
-        const [flat, groupsOpen, streams, delayed] = reply as [
+        const [flat, groupsOpen, streams, delayed, divertedKeys] = reply as [
           unknown,
           number,
           [number, Buffer, Buffer][],
           number[],
+          number,
         ];
         fields = pairs(flat);
         // A lane that appeared between the two looks was not measured: look again.
@@ -308,6 +309,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
           {
             fields,
             groupsOpen,
+            divertedKeys,
             streams: lanes.map((lane, index) => {
               const [entries, first, last] = streams[index] as [number, Buffer, Buffer];
               if (first.length === 0) return { lane, entries };

@@ -1,7 +1,23 @@
 /** How calls and replies of the scripts look on the wire: the counterpart of the header blocks in `scripts/`. */
-import type { AppendRequest, AppendResult, CommitResult, FullReason, RenewResult } from './durable-store.ts';
-import type { ScriptCall } from './script-loader.ts';
-import { ID_JUMP } from './store-names.ts';
+import type {
+  AppendRequest,
+  AppendResult,
+  CommitResult,
+  ExpressAppend,
+  FullReason,
+  OverflowAppend,
+  RenewResult,
+} from './durable-store.ts';
+import type { Argument, ScriptCall } from './script-loader.ts';
+import {
+  ARRIVALS_FAIR_SHARES_MAX,
+  ARRIVALS_KEYS_MAX,
+  ARRIVALS_TTL_MS,
+  DIVERTED_KEYS_MAX,
+  encodeKeyCounts,
+  FLOOD_PART_MIN,
+  ID_JUMP,
+} from './store-names.ts';
 
 /** The call of `append.lua`. */
 export function appendCall(
@@ -9,10 +25,12 @@ export function appendCall(
   keyOf: (partition: number, name: string) => string,
   writerTtlMs: number,
 ): ScriptCall {
-  const { partition, lane, writerId, bounds } = request;
+  const { partition, lane, writerId, bounds, diversion } = request;
+  const names = [lane, 'ledger', `writer:${writerId}`];
+  if (diversion !== undefined) names.push('diverted', 'arrivals');
   return {
     script: 'append',
-    keys: [keyOf(partition, lane), keyOf(partition, 'ledger'), keyOf(partition, `writer:${writerId}`)],
+    keys: names.map((name) => keyOf(partition, name)),
     args: [
       lane,
       request.sequence,
@@ -25,16 +43,43 @@ export function appendCall(
       writerTtlMs,
       request.witnessed ?? 0,
       ID_JUMP,
+      ...(diversion === undefined ? [] : diversionArguments(diversion)),
     ],
   };
 }
 
+function diversionArguments(diversion: ExpressAppend | OverflowAppend): Argument[] {
+  const keys = diversion.keys === undefined ? '' : encodeKeyCounts(diversion.keys);
+  if ('expressLane' in diversion) return ['overflow', keys, diversion.expressLane];
+  const { version, fairMessages } = diversion;
+  return [
+    'express',
+    keys,
+    version,
+    fairMessages,
+    fairMessages * FLOOD_PART_MIN,
+    DIVERTED_KEYS_MAX,
+    fairMessages * ARRIVALS_FAIR_SHARES_MAX,
+    ARRIVALS_KEYS_MAX,
+    ARRIVALS_TTL_MS,
+  ];
+}
+
 /** What `append.lua` replied. */
 export function appendResult(reply: unknown): AppendResult {
-  const [status, value, id] = reply as [Buffer, number | Buffer, Buffer | undefined];
+  const [status, value, id, waiting] = reply as [Buffer, number | Buffer, Buffer | undefined, number?];
   switch (text(status)) {
     case 'stored':
-      return { status: 'stored', accepted: Number(value), position: text(id) };
+      return {
+        status: 'stored',
+        accepted: Number(value),
+        position: text(id),
+        ...(waiting === undefined ? {} : { waiting }),
+      };
+    case 'rerouted': {
+      const [, version, ...keys] = reply as [Buffer, number, ...Buffer[]];
+      return { status: 'rerouted', version, keys: keys.map((key) => Number(text(key))) };
+    }
     case 'repeat': {
       const position = text(id);
       return { status: 'repeat', accepted: Number(value), ...(position === '' ? {} : { position }) };

@@ -3,7 +3,15 @@
  * anything is sent. A script must never fail after its first write: everything that could make it fail is checked here.
  */
 import { CodedError } from '../errors.ts';
-import type { AppendRequest, Bounds, CommitRequest, Strike } from './durable-store.ts';
+import type {
+  AppendRequest,
+  Bounds,
+  CommitRequest,
+  ExpressAppend,
+  KeyCounts,
+  OverflowAppend,
+  Strike,
+} from './durable-store.ts';
 import { STRIKE_MESSAGE_LENGTH_MAX } from './durable-store.ts';
 
 const LANE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$/;
@@ -11,11 +19,26 @@ const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const NONCE_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 const WRITER_PATTERN = /^[0-9a-f]{32}$/;
 const ID_PATTERN = /^\d{1,16}-\d{1,10}$/;
-const RESERVED = new Set(['owner', 'ledger', 'strikes', 'groups']);
+const RESERVED = new Set(['owner', 'ledger', 'strikes', 'groups', 'diverted', 'arrivals']);
+const KEYS_PATTERN = /^(?:-?\d{1,10} \d{1,10} )*$/;
 const COUNT_MAX = 2 ** 31;
 
 /** How far ids of every lane jump, at least, when a store came back older: more than can have been lost. */
 export const ID_JUMP = 1_000_000_000;
+
+/** Keys that are diverted at a time in one partition, at most; a key decided on beyond it stays where it is. */
+export const DIVERTED_KEYS_MAX = 1_024;
+
+/**
+ * What a lane's keys have brought since it was crowded is forgotten when nothing came to a crowded lane for so long, and
+ * after so many times its fair number of messages or so many keys: what was long ago says nothing of who floods now.
+ */
+export const ARRIVALS_TTL_MS = 2_000;
+export const ARRIVALS_FAIR_SHARES_MAX = 16;
+export const ARRIVALS_KEYS_MAX = 10_000;
+
+/** A key that has brought less than this part of the fair number is no flood, however quiet all others are. */
+export const FLOOD_PART_MIN = 1 / 16;
 
 /** How long a store remembers an idle writer's last sequence. */
 export const WRITER_TTL_MS = 600_000;
@@ -33,6 +56,22 @@ export function cumulativeOf(id: string): number {
 /** Orders entry ids. */
 export function compareIds(a: string, b: string): number {
   return cumulativeOf(a) - cumulativeOf(b) || countOf(a) - countOf(b);
+}
+
+/** Key counts as an overflow lane's entry keeps them: `key count key count `. */
+export function encodeKeyCounts(keys: KeyCounts): string {
+  let text = '';
+  for (const [key, count] of keys) text += `${key} ${count} `;
+  return text;
+}
+
+/** Adds what `encodeKeyCounts` wrote to `sums`. */
+export function addKeyCounts(sums: Map<string, number>, text: string): void {
+  const parts = text.split(' ');
+  for (let at = 0; at + 1 < parts.length; at += 2) {
+    const key = parts[at] as string;
+    sums.set(key, (sums.get(key) ?? 0) + Number(parts[at + 1]));
+  }
 }
 
 /** The field of an entry in the strikes hash. */
@@ -62,7 +101,7 @@ export function checkPartition(partition: number): void {
 export function checkLane(lane: string): void {
   if (!LANE_PATTERN.test(lane) || RESERVED.has(lane) || lane.startsWith('writer:')) {
     throw badRequest(`'${lane}' cannot name a lane or set`, {
-      mend: 'Use letters, digits and _.:- (128 at most); owner, ledger, strikes, groups and writer:* are taken.',
+      mend: 'Use letters, digits and _.:- (128 at most); owner, ledger, strikes, groups, diverted, arrivals and writer:* are taken.',
     });
   }
 }
@@ -86,6 +125,24 @@ export function checkAppend(request: AppendRequest): void {
   checkWhole('count', request.count, 1, COUNT_MAX);
   checkBounds(request.bounds);
   if (request.witnessed !== undefined) checkWhole('witnessed', request.witnessed, 0);
+  if (request.diversion !== undefined) checkDiversion(request.diversion, request.count);
+}
+
+function checkDiversion(diversion: ExpressAppend | OverflowAppend, messages: number): void {
+  if ('version' in diversion) {
+    checkWhole('version', diversion.version, 0);
+    checkWhole('fairMessages', diversion.fairMessages, 0);
+  } else {
+    checkLane(diversion.expressLane);
+  }
+  if (diversion.keys === undefined) return;
+  let counted = 0;
+  for (const [key, count] of diversion.keys) {
+    checkWhole('key', key, -COUNT_MAX, COUNT_MAX);
+    checkWhole('messages of a key', count, 1, COUNT_MAX);
+    counted += count;
+  }
+  if (counted !== messages) throw badRequest(`keys of ${counted} messages in an entry of ${messages}`);
 }
 
 /** Throws E_STORE_REQUEST for anything a store cannot take. */
@@ -97,6 +154,8 @@ export function checkCommit(request: CommitRequest): void {
     checkLane(input.lane);
     checkEntryId(input.id);
     checkWhole('bytes', input.bytes, 0);
+    if (input.keys !== undefined && !KEYS_PATTERN.test(input.keys))
+      throw badRequest('keys are not key counts');
   }
   for (const removal of request.removeDelayed ?? []) checkLane(removal.set);
   for (const output of request.outputs ?? []) {

@@ -1,5 +1,5 @@
 /** Why a submission was not stored, or may not have been: `details.stored` is `no` or `unknown`. */
-import { CodedError } from '../errors.ts';
+import { CodedError, codeOf, kindOf, messageOf } from '../errors.ts';
 
 /** The lane is at its bound; not stored. */
 export function laneFull(lane: string, reason: string): CodedError {
@@ -41,4 +41,19 @@ export function writerClosed(): CodedError {
     kind: 'transient',
     details: { stored: 'no' },
   });
+}
+
+/** One half of a submission failed, and the other is stored. */
+export function halfStored(failure: unknown): CodedError {
+  const details = failure instanceof CodedError ? failure.details : {};
+  return new CodedError(codeOf(failure), messageOf(failure), {
+    kind: kindOf(failure),
+    details: { ...details, stored: 'unknown' },
+    cause: failure,
+  });
+}
+
+/** Whether a rejected submission may be stored all the same. */
+export function mayBeStored(failure: unknown): boolean {
+  return failure instanceof CodedError && failure.details['stored'] === 'unknown';
 }

@@ -15,6 +15,8 @@
 import type { Clock } from '../clock.ts';
 import { sleep, systemClock } from '../clock.ts';
 import { CodedError, kindOf, messageOf } from '../errors.ts';
+import { Diversion } from './diversion.ts';
+import type { DiversionOptions } from './diversion.ts';
 import type { AppendRequest, AppendResult, Bounds, DurableStore } from './durable-store.ts';
 import { deliver, fail, newWriterId, renew, take } from './flight.ts';
 import type { Channel, Flight, Waiter } from './flight.ts';
@@ -49,6 +51,8 @@ export interface Receipt<Tag> {
 export interface WriterOptions<Part, Tag> {
   store: DurableStore;
   bounds: (place: Place) => Bounds;
+  /** Keeps one lane of each partition short; what is submitted to that lane may then be stored in two. */
+  diversion?: DiversionOptions<Part>;
   /** Makes one frame of what has come meanwhile, in order. What it throws rejects these submissions, not stored. */
   cut: (submissions: readonly Submission<Part>[], place: Place) => Frame<Tag>;
   /** The store came back older than what was acknowledged: must reconcile (witness.ts), then the append goes on. */
@@ -115,6 +119,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     });
   }
 
+  const diversion = options.diversion === undefined ? undefined : new Diversion<Part, Tag>(options.diversion);
   const channels = new Map<string, Channel<Part, Tag>>();
   /** The highest number this writer was told, by partition. */
   const told = new Map<number, number>();
@@ -200,7 +205,8 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   /** Makes sure that the channel has a frame to send, when there is anything. */
   function load(channel: Channel<Part, Tag>): boolean {
     while (channel.flight === undefined && channel.queue.length > 0) {
-      const waiters = take(channel.queue, messagesPerFrame(), frameBytesMax);
+      const waiters = divert(channel, take(channel.queue, messagesPerFrame(), frameBytesMax));
+      if (waiters.length === 0) continue;
       const bytes = waiters.reduce((sum, waiter) => sum + waiter.bytes, 0);
       const nowMs = clock.monotonicMs();
       if (nowMs - channel.usedAtMs > writerTtlMs / 2) renew(channel);
@@ -220,6 +226,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
           waiters,
           isUnknown: false,
           isSent: false,
+          keys: diversion?.keysOf(channel.place, waiters),
         };
       } catch (thrown) {
         release(bytes);
@@ -229,11 +236,31 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     return channel.flight !== undefined;
   }
 
+  /** What remains for the channel's own lane. */
+  function divert(channel: Channel<Part, Tag>, taken: Waiter<Part, Tag>[]): Waiter<Part, Tag>[] {
+    const place = diversion?.overflowOf(channel.place);
+    if (diversion === undefined || place === undefined) return taken;
+    const { express, overflow } = diversion.divide(channel.place, taken);
+    if (overflow.length > 0) channelOf(place).queue.push(...overflow);
+    return express;
+  }
+
+  /** What waits for the overflow lane of this express lane. */
+  function heldBeside({ place }: Channel<Part, Tag>): Waiter<Part, Tag>[] {
+    const beside = diversion?.overflowOf(place);
+    if (beside === undefined) return [];
+    const { queue, flight } = channelOf(beside);
+    return [...(flight?.waiters ?? []), ...queue];
+  }
+
   function requestOf(channel: Channel<Part, Tag>): AppendRequest {
     const { place } = channel;
-    const { writerId, sequence, count, payload } = channel.flight as Flight<Part, Tag>;
+    const flight = channel.flight as Flight<Part, Tag>;
+    const { writerId, sequence, count, payload } = flight;
     const witnessed = highest(place.partition);
-    return { ...place, writerId, sequence, count, payload, bounds: options.bounds(place), witnessed };
+    const bounds = options.bounds(place);
+    const terms = diversion?.termsOf(place, flight);
+    return { ...place, writerId, sequence, count, payload, bounds, witnessed, ...terms };
   }
 
   function highest(partition: number): number {
@@ -254,12 +281,19 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
         channel.sequence = flight.sequence;
         told.set(partition, Math.max(told.get(partition) ?? 0, result.accepted));
         options.onAccepted?.(partition, result.accepted);
+        if ('waiting' in result) diversion?.noteWaiting(channel.place, result.waiting);
         deliver(flight, result.accepted);
         return false;
       case 'gap':
         // What this writer stored before is gone or forgotten. Nothing of this frame is stored, so it starts anew.
         renew(channel);
         channel.flight = { ...flight, writerId: channel.writerId, sequence: 1, isUnknown: false };
+        return false;
+      case 'rerouted':
+        // A copy of it on its way is refused, too: it names the same version.
+        if (flight.isUnknown) renew(channel);
+        takeApart(channel, flight);
+        diversion?.adopt(channel.place, result, heldBeside(channel));
         return false;
       case 'older':
         return reconcile(channel, flight, result.accepted);
@@ -333,11 +367,16 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     if (left.length === 0) {
       giveUp(channel, flight, undefined);
     } else if (!flight.isUnknown) {
-      // Nothing of it is stored, so those who still wait go into a new frame.
-      channel.flight = undefined;
-      channel.queue.unshift(...left);
-      release(flight.bytes - left.reduce((sum, { bytes }) => sum + bytes, 0));
+      takeApart(channel, flight);
     }
+  }
+
+  /** Nothing of the frame is stored: those who still wait go into a new one. */
+  function takeApart(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>): void {
+    const left = flight.waiters.filter(({ isSettled }) => !isSettled);
+    channel.flight = undefined;
+    channel.queue.unshift(...left);
+    release(flight.bytes - left.reduce((sum, { bytes }) => sum + bytes, 0));
   }
 
   return {

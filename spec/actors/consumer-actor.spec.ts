@@ -112,7 +112,7 @@ describe('ConsumerActor', () => {
     expect(handled).to.deep.equal(['a']);
     expect(await supervisor.inspect(['match'])).to.deep.include({
       status: 'suspended',
-      state: { partitions: [{ partition: 0, entriesRead: 3, failures: 0 }] },
+      state: { partitions: [{ partition: 0, lane: 'in', entriesRead: 3, failures: 0 }] },
     });
     await supervisor.resume(['match']);
     await drained();

@@ -12,19 +12,21 @@ const CODES: Partial<Record<ExitReason['kind'], string>> = {
   failed: 'E_THREAD_FAILED',
 };
 
-export function formatMark({ partition, firstId, lastId, lo, hi }: ProgressMark): string {
-  return `${partition} ${firstId} ${lastId} ${lo} ${hi}`;
+export function formatMark({ partition, lane, firstId, lastId, lo, hi }: ProgressMark): string {
+  return `${partition} ${lane} ${firstId} ${lastId} ${lo} ${hi}`;
 }
 
 /** Undefined for a clean end, or one that was not its work's fault. */
 export function suspectOf(exit: ExitReason | undefined): Suspect | undefined {
   if (exit === undefined || !('doing' in exit)) return undefined;
   const reason = CODES[exit.kind];
-  const [, partition, firstId, lastId, lo, hi] =
-    /^(\d+) (\S+) (\S+) (\d+) (\d+)$/.exec(exit.doing ?? '') ?? [];
-  if (reason === undefined || firstId === undefined || lastId === undefined) return undefined;
+  const [, partition, lane, firstId, lastId, lo, hi] =
+    /^(\d+) (\S+) (\S+) (\S+) (\d+) (\d+)$/.exec(exit.doing ?? '') ?? [];
+  if (reason === undefined || lane === undefined || firstId === undefined || lastId === undefined)
+    return undefined;
   return {
     partition: Number(partition),
+    lane,
     firstId,
     lastId,
     lo: Number(lo),

@@ -5,7 +5,7 @@ Lua does not roll back, so everything that can fail is checked before the first 
 once a script has written, Redis refuses it nothing more, so it goes through at maxmemory too. That is why a commit
 without inputs begins with a delete of nothing.
 
-KEYS  1 owner   2 ledger   3 strikes   4 groups   5… streams and delayed sets, by the plan's key numbers
+KEYS  1 owner   2 ledger   3 strikes   4 groups   5 diverted keys   6… streams and delayed sets, by the plan's key numbers
 ARGV  1 plan as JSON:
         laneGroup, token ('nonce:epoch'), idJump
         lanes     [{name, key, ids, inMessages, inBytes, counts, outBytes, entriesMax, bytesMax, messagesMax (0: any)}]
@@ -13,13 +13,15 @@ ARGV  1 plan as JSON:
         first     {key, id}: the first input, absent when there is none
         sets      [{name, key, removals, delays (ms), addedBytes, entriesMax, bytesMax}]
         firstSet  number in `sets` of the first removal, when there is one and no first input
+        returned  [[key, messages]]: what leaves the overflow lane; absent when nothing does
+        overflow  the key number of that lane
         counters  [[name, amount]]   open [[id, parts]]   settle [[id, parts, counter]]
       2… payloads: removals of each set, then outputs of each lane, then added members of each set
 
 Results  {'committed'}   {'repeat'}   {'fenced', current 'nonce:epoch'}   {'full', lane or set}   error TAMPERED
 ]==]
 local plan = cjson.decode(ARGV[1])
-local ledger, strikes, groups = KEYS[2], KEYS[3], KEYS[4]
+local ledger, strikes, groups, diverted = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -33,6 +35,7 @@ if current ~= plan.token then
 end
 local hasStrikes = redis.call('HLEN', strikes) > 0
 redis.call('HLEN', groups)
+redis.call('HLEN', diverted)
 local offset = tonumber(redis.call('HGET', ledger, 'offset') or 0)
 
 local payload = 2
@@ -155,6 +158,22 @@ for _, set in ipairs(plan.sets) do
     payload = payload + 1
   end
   redis.call('HINCRBY', ledger, 'set:' .. set.name .. ':bytes', whole(addedBytes))
+end
+if plan.returned then
+  local isAny = false
+  for _, each in ipairs(plan.returned) do
+    if redis.call('HINCRBY', diverted, each[1], whole(-each[2])) <= 0 then
+      redis.call('HDEL', diverted, each[1])
+      isAny = true
+    end
+  end
+  -- Nothing waits there: a key that a writer was to bring, and did not, is as good as returned.
+  if redis.call('XLEN', KEYS[plan.overflow]) == 0 and redis.call('DEL', diverted) == 1 then
+    isAny = true
+  end
+  if isAny then
+    redis.call('HINCRBY', ledger, 'diversion', 1)
+  end
 end
 for _, counter in ipairs(plan.counters) do
   redis.call('HINCRBY', ledger, 'counter:' .. counter[1], whole(counter[2]))

@@ -1,7 +1,8 @@
 --[==[
 Makes sure that no append reports a number up to the given one again, after the store came back older than it was:
 raises the offset, and lets the ids of every lane jump so that none is ever used twice. Each jump is noted with the
-lane, so that its messages can still be measured from its first and last id.
+lane, so that its messages can still be measured from its first and last id. The version of the diverted keys jumps, too:
+what a writer knows of them is no longer so.
 
 KEYS  1 ledger
 ARGV  1 sequence   2 id jump
@@ -21,6 +22,7 @@ local jump = math.ceil(lost / ARGV[2]) * ARGV[2]
 local fields = redis.call('HGETALL', KEYS[1])
 redis.call('HDEL', KEYS[1], '-')
 redis.call('HSET', KEYS[1], 'offset', whole(tonumber(ARGV[1]) - accepted))
+redis.call('HINCRBY', KEYS[1], 'diversion', whole(jump))
 for index = 1, #fields, 2 do
   local lane = string.match(fields[index], '^lane:(.+):sequence$')
   if lane then

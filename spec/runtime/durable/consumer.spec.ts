@@ -172,7 +172,7 @@ describe('Consumer', () => {
       await drained();
       await until(() => marks.length === 2);
       expect(marks).to.deep.equal([
-        [0, { partition: 0, firstId: '3-3', lastId: '3-3', lo: 0, hi: 3 }],
+        [0, { partition: 0, lane: 'in', firstId: '3-3', lastId: '3-3', lo: 0, hi: 3 }],
         [0, undefined],
       ]);
     });
@@ -454,6 +454,7 @@ describe('Consumer', () => {
         {},
         {
           partition: 0,
+          lane: 'in',
           firstId: '1-1',
           lastId: '3-1',
           lo: 0,

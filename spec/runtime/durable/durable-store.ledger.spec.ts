@@ -14,7 +14,12 @@ describeEveryStore('books', (under) => {
         replayed: 0,
         offset: 0,
         counters: {},
-        measured: { lanes: { in: { entries: 0, messages: 0, bytes: 0 } }, groupsOpen: 0, delayed: {} },
+        measured: {
+          lanes: { in: { entries: 0, messages: 0, bytes: 0 } },
+          groupsOpen: 0,
+          delayed: {},
+          divertedKeys: 0,
+        },
         balanced: true,
         inFlight: 0,
         problems: [],
