@@ -89,7 +89,12 @@ const TABLE = {
   }),
   'mailbox.ingest.eventsMax': integer('events', 10_000_000, 1_000, 1_000_000_000, {
     description:
-      'Events that may wait in one partition of the ingest mailbox, beside the bound that follows from the memory of Redis. Past it senders get 503.',
+      'Events that may wait in one partition of the ingest mailbox, and as many in its overflow mailbox, beside the bound that follows from the memory of Redis. Past it senders get 503.',
+    reacts: 'every ingest thread, from its next frame on',
+  }),
+  'mailbox.ingest.fairEvents': integer('events', 4_000, 0, 1_000_000, {
+    description:
+      'Events that may wait in one partition of the ingest mailbox before hosts which send at least the mean are diverted to its overflow mailbox: about half a second of matching. 0: none ever.',
     reacts: 'every ingest thread, from its next frame on',
   }),
   'mailbox.alert.alertsMax': integer('alerts', 1_000_000, 1_000, 100_000_000, {

@@ -7,6 +7,7 @@ import type { Bounds } from '../runtime/durable/durable-store.ts';
 
 export interface MailboxBounds {
   ingest: Bounds;
+  overflow: Bounds;
   /** Per destination. */
   alert: Bounds;
   /** Per destination. */
@@ -17,7 +18,7 @@ export interface MailboxBounds {
 }
 
 /** Parts of the whole. Events wait longest when something behind them is away, so they get most. */
-const SHARES = { ingest: 0.6, alert: 0.3, retry: 0.05, dead: 0.05 } as const;
+const SHARES = { ingest: 0.35, overflow: 0.3, alert: 0.25, retry: 0.05, dead: 0.05 } as const;
 /** An entry costs the store about this much beside its payload; few bytes in many entries count too. */
 const ENTRY_BYTES_MIN = 256;
 
@@ -36,6 +37,7 @@ export function mailboxBounds(options: {
   };
   const bounds = {
     ingest: perLane(SHARES.ingest, 1),
+    overflow: perLane(SHARES.overflow, 1),
     alert: perLane(SHARES.alert, destinations),
     retry: perLane(SHARES.retry, destinations),
     dead: perLane(SHARES.dead, 1),
@@ -43,6 +45,7 @@ export function mailboxBounds(options: {
   const bytesTotal =
     partitions *
     (bounds.ingest.bytesMax +
+      bounds.overflow.bytesMax +
       bounds.dead.bytesMax +
       destinations * (bounds.alert.bytesMax + bounds.retry.bytesMax));
   return { ...bounds, bytesTotal };

@@ -7,6 +7,7 @@
  */
 import type { ActorFactory } from '../../runtime/actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { DiversionOptions } from '../../runtime/durable/diversion.ts';
 import type { Frame, Submission, Writer } from '../../runtime/durable/writer.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { decodeBody } from './decode-body.ts';
@@ -68,11 +69,30 @@ export interface ParkedPart {
 
 /** The events of one request in one partition, at most a frame's worth. */
 export interface FramePart {
-  inputs: FrameInput[];
+  inputs: PartInput[];
   byteLength: number;
+}
+export interface PartInput extends FrameInput {
+  /** The hash of its host as a signed integer, which takes no memory of its own. */
+  host: number;
 }
 
 export const INGEST_LANE = 'ingest';
+/** Of a partition: events of hosts that send more than the others while the ingest lane is crowded. */
+export const OVERFLOW_LANE = 'overflow';
+/** Where accepted events wait to be matched. */
+export const INPUT_LANES: readonly string[] = [INGEST_LANE, OVERFLOW_LANE];
+
+/** Hosts are the keys. Two of one hash share their fate, and each keeps its order. */
+export const HOST_DIVERSION: Omit<DiversionOptions<FramePart>, 'fairMessages'> = {
+  expressLane: INGEST_LANE,
+  overflowLane: OVERFLOW_LANE,
+  keyAt: ({ inputs }, index) => (inputs[index] as PartInput).host,
+  select: ({ inputs }, isChosen) => {
+    const chosen = inputs.filter((_, index) => isChosen(index));
+    return { inputs: chosen, byteLength: chosen.reduce((sum, { start, end }) => sum + end - start, 0) };
+  },
+};
 
 export interface IngestOptions {
   partitions: number;
@@ -253,7 +273,7 @@ function partsOf(
       open.set(partition, part);
       parts.push([partition, part]);
     }
-    part.inputs.push({ kind, correlationId: request.correlationId, body, start, end });
+    part.inputs.push({ kind, correlationId: request.correlationId, body, start, end, host: hostHash | 0 });
     part.byteLength += end - start;
   }
   return parts;

@@ -6,9 +6,10 @@
  */
 import { decodeBody } from './decode-body.ts';
 import type { AcceptedRecord } from './event-collector.ts';
-import { encodeFrame } from './frame.ts';
+import { decodeRecord } from './decode-record.ts';
+import { decodeFrame, encodeFrame } from './frame.ts';
 import { PARKED_BYTES_MAX } from './limits.ts';
-import { partitionOfHash } from './partition.ts';
+import { hostnameHash, partitionOfHash } from './partition.ts';
 
 /** What is wrong with one record. */
 export interface RecordFault {
@@ -120,6 +121,19 @@ export function framesOf(
   }
   for (const [partition, draft] of open) cut(partition, draft);
   return frames.sort((a, b) => a.partition - b.partition || a.sequence - b.sequence);
+}
+
+/** Events of a frame by host, as `HOST_DIVERSION` tells hosts apart. */
+export function hostsOf(frame: Buffer): ReadonlyMap<number, number> {
+  const hosts = new Map<number, number>();
+  const { records, receivedAtMs } = decodeFrame(frame);
+  for (const { kind, bytes } of records) {
+    const decoded = decodeRecord(bytes, kind, 0, bytes.length, receivedAtMs);
+    // It was judged before it was framed; if another version judged so, its events have one place at least.
+    const host = decoded.ok ? hostnameHash(decoded.hostname) | 0 : 0;
+    hosts.set(host, (hosts.get(host) ?? 0) + 1);
+  }
+  return hosts;
 }
 
 interface FrameDraft {

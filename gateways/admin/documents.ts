@@ -373,6 +373,7 @@ const partitionBooks = Type.Object({
   problems: Type.Array(Type.String()),
   lanes: Type.Record(Type.String(), laneMeasure),
   delayed: Type.Record(Type.String(), count),
+  diverted_hosts: count,
 });
 export const ledgerDocument = Type.Object(
   {

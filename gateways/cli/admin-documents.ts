@@ -22,7 +22,7 @@ export interface LedgerPartition {
   in_flight: number;
   balanced: boolean;
   lost: number;
-  /** By lane: `ingest`, `alert:<destination>`. */
+  /** By lane: `ingest`, `overflow`, `alert:<destination>`. */
   lanes?: Record<string, { entries: number; messages: number; bytes: number }>;
   /** Waiting for a later try, by set. */
   delayed?: Record<string, number>;

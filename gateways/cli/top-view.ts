@@ -150,9 +150,10 @@ export function queuesOf(partitions: readonly LedgerPartition[]): Queue[] {
   return [...queues.values()].sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
 }
 
-/** Events come first. */
+/** Events come first, those of hosts that flood behind the others. */
 function rank(name: string): number {
-  return name === 'ingest' ? 0 : 1;
+  const at = ['ingest', 'overflow'].indexOf(name);
+  return at < 0 ? 2 : at;
 }
 
 const QUEUE_COLUMNS: readonly Column<Queue>[] = [

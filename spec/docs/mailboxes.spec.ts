@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { alertLane, DEAD_LANE, retrySet } from '../../actors/forward/messages.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INGEST_LANE, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import { mailboxBounds } from '../../supervisors/mailbox-bounds.ts';
 import { STATIC_VARIABLES } from '../../supervisors/static-config.ts';
 import { tableRows } from './page-tables.ts';
@@ -25,6 +25,7 @@ describe('The mailboxes page', () => {
     const listed = tableRows(page, 'Bounds').map(([name, , each]) => [name, each]);
     expect(listed).to.deep.equal([
       [INGEST_LANE, megabytes(bounds.ingest)],
+      [OVERFLOW_LANE, megabytes(bounds.overflow)],
       [alertLane('<name>'), megabytes(bounds.alert)],
       [retrySet('<name>'), megabytes(bounds.retry)],
       [DEAD_LANE, megabytes(bounds.dead)],
@@ -34,7 +35,7 @@ describe('The mailboxes page', () => {
 
   it('lists a key for every mailbox', () => {
     const keys = tableRows(page, 'Keys').map(([key]) => key);
-    for (const name of [INGEST_LANE, alertLane('<name>'), retrySet('<name>'), DEAD_LANE]) {
+    for (const name of [INGEST_LANE, OVERFLOW_LANE, alertLane('<name>'), retrySet('<name>'), DEAD_LANE]) {
       expect(keys).to.include(`mutt:{3}:${name}`);
     }
   });

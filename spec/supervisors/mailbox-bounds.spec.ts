@@ -15,14 +15,15 @@ describe('mailboxBounds', () => {
     });
     fc.assert(
       fc.property(sizes, (options) => {
-        const { ingest, alert, retry, dead, bytesTotal } = mailboxBounds(options);
+        const { ingest, overflow, alert, retry, dead, bytesTotal } = mailboxBounds(options);
         const lanes = Math.max(1, options.destinations);
         const sum =
-          options.partitions * (ingest.bytesMax + dead.bytesMax + lanes * (alert.bytesMax + retry.bytesMax));
+          options.partitions *
+          (ingest.bytesMax + overflow.bytesMax + dead.bytesMax + lanes * (alert.bytesMax + retry.bytesMax));
         expect(bytesTotal).to.equal(sum);
         expect(sum).to.be.at.most(options.maxmemoryBytes * BOUNDS_SHARE_MAX);
         expect(sum).to.be.at.least(options.maxmemoryBytes * BOUNDS_SHARE_MAX * 0.9);
-        for (const { bytesMax, entriesMax } of [ingest, alert, retry, dead]) {
+        for (const { bytesMax, entriesMax } of [ingest, overflow, alert, retry, dead]) {
           expect(entriesMax).to.be.at.least(1);
           expect(Number.isSafeInteger(bytesMax) && bytesMax > 0).to.equal(true);
           // Entries of one byte each cost the store more than their bytes.

@@ -3,7 +3,7 @@
  * reads, they read themselves, so that the pace of a mailbox is known when somebody asks.
  */
 import { TERMINAL_STATES } from '../../actors/event.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INPUT_LANES } from '../../actors/ingest/ingest-actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { DurableStore, Ledger } from '../../runtime/durable/durable-store.ts';
 import { DrainHistory } from './drain-history.ts';
@@ -29,7 +29,7 @@ export class Books {
 
   /** By partition. Errors: those of the store. */
   async read(): Promise<Ledger[]> {
-    const question = { terminal: TERMINAL_STATES, inputLanes: [INGEST_LANE] };
+    const question = { terminal: TERMINAL_STATES, inputLanes: INPUT_LANES };
     const ledgers = await Promise.all(
       Array.from({ length: this.#partitions }, (_, partition) => this.#store.ledger(partition, question)),
     );

@@ -49,6 +49,7 @@ export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigur
       problems: ledger.problems,
       lanes: ledger.measured.lanes,
       delayed: ledger.measured.delayed,
+      diverted_hosts: ledger.measured.divertedKeys,
     })),
   };
 }

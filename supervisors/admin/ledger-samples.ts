@@ -1,6 +1,6 @@
 /** The ledger as metrics, read at the scrape. */
 import { alertLane, destinationOf } from '../../actors/forward/messages.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INPUT_LANES } from '../../actors/ingest/ingest-actor.ts';
 import type { LedgerDocument } from '../../gateways/admin/documents.ts';
 import type { RejectFigures } from './ledger-document.ts';
 import type { CounterSample } from '../../runtime/shared/counters.ts';
@@ -33,10 +33,19 @@ export function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
     {
       name: 'mutt_ingest_queue_depth',
       kind: 'gauge',
-      help: 'Events in the ingest mailbox.',
+      help: 'Events in the ingest mailbox and its overflow.',
       values: ledger.partitions.map(({ partition, lanes }) => ({
         labels: { partition: String(partition) },
         value: ingestWaiting({ lanes }),
+      })),
+    },
+    {
+      name: 'mutt_ingest_diverted_hosts',
+      kind: 'gauge',
+      help: 'Hosts whose events go to the overflow mailbox.',
+      values: ledger.partitions.map(({ partition, diverted_hosts: value }) => ({
+        labels: { partition: String(partition) },
+        value,
       })),
     },
     gauge(
@@ -77,9 +86,9 @@ export function rejectSamples(rejects: RejectFigures): CounterSample[] {
 
 type Partition = LedgerDocument['partitions'][number];
 
-/** Events in the ingest mailbox of a partition. */
+/** Events of a partition that wait to be matched. */
 export function ingestWaiting({ lanes }: Pick<Partition, 'lanes'>): number {
-  return lanes.ingest?.messages ?? 0;
+  return INPUT_LANES.reduce((sum, lane) => sum + (lanes[lane]?.messages ?? 0), 0);
 }
 
 /** Alerts of a partition that wait for their destinations, those set aside for a retry included. */
@@ -96,7 +105,7 @@ export function mailboxDepths({
   const depths = new Map<string, number>();
   for (const [lane, { entries, messages }] of Object.entries(lanes)) {
     // An alert is an entry; what is not consumed from the head has no exact number of messages.
-    depths.set(lane, lane === INGEST_LANE ? Math.max(0, messages) : entries);
+    depths.set(lane, INPUT_LANES.includes(lane) ? Math.max(0, messages) : entries);
   }
   for (const [set, members] of Object.entries(delayed)) {
     const mailbox = alertLane(destinationOf(set));

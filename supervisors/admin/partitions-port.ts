@@ -3,7 +3,7 @@
  * it will take.
  */
 import { DEAD_LANE, alertLane } from '../../actors/forward/messages.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INGEST_LANE, INPUT_LANES } from '../../actors/ingest/ingest-actor.ts';
 import type { LedgerPort, PartitionsPort } from '../../gateways/admin/admin-port.ts';
 import type { LedgerDocument, MailboxDocument, PauseDocument } from '../../gateways/admin/documents.ts';
 import { START } from '../../runtime/durable/durable-store.ts';
@@ -48,13 +48,15 @@ export function partitionsPort(options: PartitionsPortOptions): PartitionsPort {
           };
         });
         const ingest = mailboxes.find(({ mailbox }) => mailbox === INGEST_LANE);
+        const inputs = mailboxes.filter(({ mailbox }) => INPUT_LANES.includes(mailbox));
+        const etas = inputs.map(({ eta_seconds }) => eta_seconds);
         return {
           ...book,
           match_worker: ownerOf.get(`${partition} match`)?.worker ?? null,
           forward_worker: ownerOf.get(`${partition} forward`)?.worker ?? null,
-          oldest_at: ingest?.oldest_at ?? null,
+          oldest_at: inputs.flatMap(({ oldest_at }) => oldest_at ?? []).sort()[0] ?? null,
           paused: ingest?.paused ?? null,
-          eta_seconds: ingest?.eta_seconds ?? null,
+          eta_seconds: etas.includes(null) ? null : Math.max(...(etas as number[])),
           mailboxes,
         };
       });
@@ -67,11 +69,11 @@ function mailboxesOf(depths: ReadonlyMap<string, number>, known: readonly string
   const left = [...depths]
     .filter(([mailbox, depth]) => depth > 0 && roleOf(mailbox) === 'forward' && !known.includes(mailbox))
     .map(([mailbox]) => mailbox);
-  return [INGEST_LANE, ...known, ...left.sort(), DEAD_LANE];
+  return [...INPUT_LANES, ...known, ...left.sort(), DEAD_LANE];
 }
 
 function roleOf(mailbox: string): PartitionOwner['role'] {
-  if (mailbox === INGEST_LANE) return 'match';
+  if (INPUT_LANES.includes(mailbox)) return 'match';
   return mailbox === DEAD_LANE ? 'remediation' : 'forward';
 }
 

@@ -6,11 +6,14 @@
  * with its frames first, then sent under a writer id of its own, then marked. Whoever finds it unfinished (a repeated
  * request, or this node after a crash) sends the same frames again, and Redis knows them. Invariants: a reject is never
  * lost, and its events are stored once as long as an unfinished resubmission is found within `WRITER_MEMORY_MS`.
+ *
+ * Frames that were written down cannot be divided, and Redis knows them by their lane. So all of them go to the overflow
+ * lane, which takes the events of any host and keeps them in order with those before and after.
  */
 import { createHash, randomBytes, randomFillSync } from 'node:crypto';
-import { framesOf, judgeReject } from '../../actors/ingest/resubmission.ts';
+import { framesOf, hostsOf, judgeReject } from '../../actors/ingest/resubmission.ts';
 import type { RecordFault, UsableBody } from '../../actors/ingest/resubmission.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INGEST_LANE, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import { uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import type { ResubmittedReject } from '../../gateways/admin/admin-port.ts';
 import type { ResubmittedDocument } from '../../gateways/admin/failure-documents.ts';
@@ -33,7 +36,7 @@ export interface ResubmitterOptions {
   store: () => Promise<Pick<DurableStore, 'append'>>;
   storeName: string;
   partitions: number;
-  /** Of the ingest mailbox. */
+  /** Of the overflow mailbox. */
   bounds: () => Bounds;
   clock: Clock;
   log: Pick<Log, 'warn'>;
@@ -197,13 +200,14 @@ export class Resubmitter {
       const results = await store.append(
         frames.map(({ partition, sequence, events, frame }) => ({
           partition,
-          lane: INGEST_LANE,
+          lane: OVERFLOW_LANE,
           writerId: resubmissionId,
           sequence,
           count: events,
           payload: frame,
           bounds: this.#options.bounds(),
           witnessed: known.get(partition) ?? 0,
+          diversion: { expressLane: INGEST_LANE, keys: hostsOf(frame) },
         })),
       );
       const why = results.map(whyNotStored).find((each) => each !== undefined);
@@ -310,9 +314,11 @@ function whyNotStored(result: AppendResult): string | undefined {
     case 'repeat':
       return undefined;
     case 'full':
-      return `the ingest mailbox is full (${result.reason})`;
+      return `the overflow mailbox is full (${result.reason})`;
     case 'gap':
       return 'an earlier part of it is not stored yet';
+    case 'rerouted':
+      return 'its hosts have another mailbox';
     case 'older':
       return 'Redis came back older than it was, and is being reconciled';
     case 'error':

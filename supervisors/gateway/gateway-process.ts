@@ -10,7 +10,6 @@ import { IngestServer } from '../../gateways/ingest/ingest-server.ts';
 import { INGEST_LAYOUT } from '../../gateways/ingest/metrics.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { Bounds } from '../../runtime/durable/durable-store.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { openWitness } from '../../runtime/durable/witness.ts';
 import type { LostRange, Witness } from '../../runtime/durable/witness.ts';
@@ -37,7 +36,7 @@ export interface GatewayParams extends StoreParams, GatewayInForce {
   host: string;
   port: number;
   partitions: number;
-  bounds: Bounds;
+  bounds: IngestThreadParams['bounds'];
   safety: StoreSafetyOptions;
   pepper: string;
   witnessFile: string;

@@ -27,6 +27,10 @@ const evicted = (bound: 'key' | 'all'): Omit<CounterDefinition, 'kind'> => ({
 
 export const INGEST_COUNTERS = counterSet({
   events: { name: 'mutt_ingest_stored_events_total', help: 'Events stored in the ingest mailbox.' },
+  diverted: {
+    name: 'mutt_ingest_diverted_events_total',
+    help: 'Events of them for the overflow mailbox, since their host sent more than the others.',
+  },
   rejects: { name: 'mutt_ingest_parked_rejects_total', help: 'Unusable records that were parked.' },
   rejectsDropped: {
     name: 'mutt_ingest_dropped_rejects_total',

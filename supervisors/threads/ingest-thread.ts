@@ -6,18 +6,18 @@ import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { ROW, ROW_STAGE, ROW_WORDS, readRow } from '../../gateways/ingest/ingest-port.ts';
 import type { IngestBatch, IngestVerdict } from '../../gateways/ingest/ingest-port.ts';
-import { cutFrame, ingestActor } from '../../actors/ingest/ingest-actor.ts';
+import { cutFrame, HOST_DIVERSION, ingestActor, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import type { FramePart, IngestRequest } from '../../actors/ingest/ingest-actor.ts';
 import { RejectQueue } from '../../actors/ingest/reject-queue.ts';
 import type { RejectStore } from '../../actors/ports.ts';
 import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createWriter } from '../../runtime/durable/writer.ts';
-import type { Bounds } from '../../runtime/durable/durable-store.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads.ts';
+import type { MailboxBounds } from '../mailbox-bounds.ts';
 import { rejectBounds } from '../reject-bounds.ts';
 import { INGEST_COUNTERS } from './counters.ts';
 import { openStore } from './store.ts';
@@ -28,7 +28,7 @@ export interface IngestThreadParams extends StoreParams, InForce {
   databaseUrl: string;
   partitions: number;
   /** From the memory of the store. */
-  bounds: Bounds;
+  bounds: Pick<MailboxBounds, 'ingest' | 'overflow'>;
   /** What the store must be for an acknowledgement to be true. */
   safety: StoreSafetyOptions;
   /** One float per partition: the highest number acknowledged by any thread of this gateway. */
@@ -63,12 +63,20 @@ export const threadMain: ThreadMain = async (host) => {
 
   const writer = createWriter<FramePart, string>({
     store,
-    bounds: () => ({ ...params.bounds, messagesMax: settings['mailbox.ingest.eventsMax'] }),
+    bounds: ({ lane }) => ({
+      ...params.bounds[lane === OVERFLOW_LANE ? 'overflow' : 'ingest'],
+      messagesMax: settings['mailbox.ingest.eventsMax'],
+    }),
+    diversion: { ...HOST_DIVERSION, fairMessages: () => settings['mailbox.ingest.fairEvents'] },
     frameMessagesMax: () => settings['ingest.frame.eventsMax'],
-    cut: (submissions) => {
+    cut: (submissions, { lane }) => {
       const frame = cutFrame(newFrameId, systemClock.wallMs(), submissions);
       host.counters.add(INGEST_COUNTERS.at.frames);
       host.counters.add(INGEST_COUNTERS.at.frameBytes, frame.payload.length);
+      if (lane === OVERFLOW_LANE) {
+        const events = submissions.reduce((sum, { count }) => sum + count, 0);
+        host.counters.add(INGEST_COUNTERS.at.diverted, events);
+      }
       return frame;
     },
     witnessed: (partition) => witnessed[partition] ?? 0,

@@ -5,7 +5,7 @@ import { PostgresAuditStore } from '../../gateways/postgres/audit-store.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { PostgresQuarantineStore } from '../../gateways/postgres/quarantine-store.ts';
 import { consumerActor } from '../../actors/consumer-actor.ts';
-import { INGEST_LANE } from '../../actors/ingest/ingest-actor.ts';
+import { INGEST_LANE, INPUT_LANES, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import { MatchHandler } from '../../actors/match/match-handler.ts';
 import type { AppliedSnapshot } from '../../actors/match/match-handler.ts';
 import type { Taps } from '../../actors/match/messages.ts';
@@ -87,13 +87,18 @@ export const threadMain: ThreadMain = async (host) => {
         const consumer = createConsumer({
           store,
           lane: INGEST_LANE,
+          overflowLane: OVERFLOW_LANE,
           handle: (batch) => handler.handle(batch),
           quarantine: (offence) => handler.setAside(offence),
           onProgress: (_partition, mark) => {
             vitals.doing = mark === undefined ? '' : formatMark(mark);
           },
           onWaiting: (partition, error) =>
-            waits.set(partition, error === undefined ? [] : [{ mailbox: INGEST_LANE, error }]),
+            // Of the two one goes on at a time: what holds up one holds up the other.
+            waits.set(
+              partition,
+              error === undefined ? [] : INPUT_LANES.map((mailbox) => ({ mailbox, error })),
+            ),
           mayAct: () => vitals.get('leaseUntilMs') > processMs(),
           batchMessagesMax: () => settings['match.batch.eventsMax'],
         });

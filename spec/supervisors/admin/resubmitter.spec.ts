@@ -5,8 +5,8 @@
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { decodeFrame } from '../../../actors/ingest/frame.ts';
-import { INGEST_LANE } from '../../../actors/ingest/ingest-actor.ts';
-import { partitionOf } from '../../../actors/ingest/partition.ts';
+import { INPUT_LANES, OVERFLOW_LANE } from '../../../actors/ingest/ingest-actor.ts';
+import { hostnameHash, partitionOf } from '../../../actors/ingest/partition.ts';
 import type { Reject } from '../../../actors/ports.ts';
 import type { ResubmittedDocument } from '../../../gateways/admin/failure-documents.ts';
 import { PostgresRejectOperations } from '../../../gateways/postgres/reject-operations.ts';
@@ -20,7 +20,13 @@ import { Resubmitter, WRITER_MEMORY_MS } from '../../../supervisors/admin/resubm
 import type { ResubmitterOptions } from '../../../supervisors/admin/resubmitter.ts';
 import { ownDatabase } from '../../gateways/postgres/own-database.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
-import { openRedisStore, WIDE } from '../../runtime/durable/store-under-test.ts';
+import {
+  appendOne,
+  freshWriterId,
+  openRedisStore,
+  readAll,
+  WIDE,
+} from '../../runtime/durable/store-under-test.ts';
 import type { OpenedStore } from '../../runtime/durable/store-under-test.ts';
 import { specRedisUrl } from '../../support/servers.ts';
 
@@ -92,7 +98,7 @@ describe('Resubmitter', function () {
   async function stored(): Promise<string[]> {
     const positions = Array.from({ length: PARTITIONS }, (_, partition) => ({
       partition,
-      lane: INGEST_LANE,
+      lane: OVERFLOW_LANE,
       afterId: START,
     }));
     const entries = await redis.store.read(positions, { entriesMax: 10_000, blockMs: 0 });
@@ -108,7 +114,7 @@ describe('Resubmitter', function () {
   }
 
   async function accepted(): Promise<number> {
-    const question = { terminal: [], inputLanes: [INGEST_LANE] };
+    const question = { terminal: [], inputLanes: INPUT_LANES };
     const ledgers = await Promise.all(
       Array.from({ length: PARTITIONS }, (_, partition) => redis.store.ledger(partition, question)),
     );
@@ -124,6 +130,21 @@ describe('Resubmitter', function () {
   /** So that it counts as left over. */
   const age = (): Promise<unknown> =>
     database.sql(`UPDATE resubmissions SET begun_at = begun_at - interval '1 minute'`);
+
+  it('keeps them in order with what comes of their hosts, which are diverted until they are matched', async () => {
+    await resubmitter().resubmit(asked(await park([GOOD('host-a', 'm1'), GOOD('HOST-A', 'm2')])), AUTHOR);
+    const partition = partitionOf('host-a', PARTITIONS);
+    const [entry] = await readAll(redis.store, OVERFLOW_LANE, partition);
+    const host = hostnameHash('host-a') | 0;
+    expect(entry?.overflow).to.deep.equal({ keys: `${host} 2 `, after: 0 });
+    const diversion = { version: 0, fairMessages: 1 };
+    const later = { partition, writerId: freshWriterId(), sequence: 1, diversion };
+    expect(await appendOne(redis.store, later)).to.deep.equal({
+      status: 'rerouted',
+      version: 1,
+      keys: [host],
+    });
+  });
 
   it('stores the events of many rejects once, and says of each what became of it', async () => {
     const good = await park(Array.from({ length: 50 }, (_, nth) => GOOD(`h${nth}`, `m${nth + 10}`)));

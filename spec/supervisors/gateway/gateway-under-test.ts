@@ -43,7 +43,10 @@ export async function startGateway(
     version: 1,
     settings: effectiveSettings({}, {}),
     partitions: 2,
-    bounds: { entriesMax: 10_000_000, bytesMax: 4_000_000_000 },
+    bounds: {
+      ingest: { entriesMax: 10_000_000, bytesMax: 4_000_000_000 },
+      overflow: { entriesMax: 10_000_000, bytesMax: 4_000_000_000 },
+    },
     safety: { boundsBytes: 1 },
     keys: Object.entries(keys).map(([name, key]) => ({
       name,
