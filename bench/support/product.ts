@@ -13,7 +13,8 @@ import { sampleTree } from './process-cpu.ts';
 import type { ProcessSample } from './process-cpu.ts';
 
 const RULES = 20;
-const INGEST_LANE = 'ingest';
+/** Where events wait to be matched. */
+const INPUT_LANES = ['ingest', 'overflow'];
 const RATE_WITHOUT_LIMIT = 1_000_000;
 /** What a worker thread's name has in it, which is its slot's: `match-0`. The others are the engine's own helpers. */
 const WORKERS = ['ingest', 'match', 'forward', 'remediation', 'watchdog'];
@@ -128,20 +129,22 @@ export class Product {
     return bytes;
   }
 
-  /** Events in the ingest mailbox, and the bytes Redis holds for them. */
+  /** Events that wait to be matched, and the bytes Redis holds for them. */
   async queued(): Promise<{ events: number; bytes: number }> {
     const redis = new Redis(this.#redis?.url ?? this.#privateRedisUrl());
     try {
       const { partitions } = await this.node.ledger();
       let [events, bytes] = [0, 0];
       for (const { partition } of partitions) {
-        const replies = await redis
-          .multi()
-          .hget(`mutt:{${partition}}:ledger`, `lane:${INGEST_LANE}:messages`)
-          .call('MEMORY', 'USAGE', `mutt:{${partition}}:${INGEST_LANE}`, 'SAMPLES', '0')
-          .exec();
-        events += Number(replies?.[0]?.[1] ?? 0);
-        bytes += Number(replies?.[1]?.[1] ?? 0);
+        for (const lane of INPUT_LANES) {
+          const replies = await redis
+            .multi()
+            .hget(`mutt:{${partition}}:ledger`, `lane:${lane}:messages`)
+            .call('MEMORY', 'USAGE', `mutt:{${partition}}:${lane}`, 'SAMPLES', '0')
+            .exec();
+          events += Number(replies?.[0]?.[1] ?? 0);
+          bytes += Number(replies?.[1]?.[1] ?? 0);
+        }
       }
       return { events, bytes };
     } finally {
