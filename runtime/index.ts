@@ -152,6 +152,8 @@ export type {
   LanePosition,
   Ledger,
   LedgerQuestion,
+  Mark,
+  MarkWindow,
   Output,
   OverflowAppend,
   OverflowNote,
@@ -172,5 +174,6 @@ export { assertStoreIsSafe } from './durable/store-safety.ts';
 export type { AckLevel, StoreSafetyOptions } from './durable/store-safety.ts';
 export { openWitness } from './durable/witness.ts';
 export type { LostRange, Witness, WitnessOptions } from './durable/witness.ts';
+export type { RangeMark } from './durable/marking.ts';
 export { createWriter } from './durable/writer.ts';
 export type { Frame, Place, Receipt, Submission, Writer, WriterOptions } from './durable/writer.ts';

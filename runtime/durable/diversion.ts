@@ -7,8 +7,9 @@
  * key is diverted or returns.
  */
 import type { AppendRequest, KeyCounts } from './durable-store.ts';
-import { halve } from './flight.ts';
-import type { Flight, Waiter } from './flight.ts';
+import type { Flight } from './flight.ts';
+import { halve, isDivisible } from './halves.ts';
+import type { Waiter } from './waiter.ts';
 import type { Place } from './writer.ts';
 
 export interface DiversionOptions<Part> {
@@ -49,8 +50,10 @@ export class Diversion<Part extends { byteLength: number }, Tag> {
     { partition }: Place,
     waiters: Waiter<Part, Tag>[],
   ): { express: Waiter<Part, Tag>[]; overflow: Waiter<Part, Tag>[] } {
-    const { diverted } = this.#routeOf(partition);
-    if (diverted.size === 0) return { express: waiters, overflow: [] };
+    const route = this.#routeOf(partition);
+    if (route.diverted.size === 0) return { express: waiters, overflow: [] };
+    const diverted = this.#withKeysOfUndivided(route.diverted, waiters);
+    route.diverted = diverted;
     const { keyAt, select } = this.#options;
     const express: Waiter<Part, Tag>[] = [];
     const overflow: Waiter<Part, Tag>[] = [];
@@ -60,18 +63,37 @@ export class Diversion<Part extends { byteLength: number }, Tag> {
       let goes = 0;
       for (let index = 0; index < count; index++) if (isDiverted(index)) goes += 1;
       if (goes === 0) express.push(waiter);
-      else if (goes === count) overflow.push(waiter);
+      else if (goes === count || !isDivisible(waiter)) overflow.push(waiter);
       else {
-        const [stays, leaves] = halve(
-          waiter,
-          { count: count - goes, part: select(part, (index) => !isDiverted(index)) },
-          { count: goes, part: select(part, isDiverted) },
-        );
+        const [leaves, stays] = halve(waiter, isDiverted, select);
         express.push(stays);
         overflow.push(leaves);
       }
     }
     return { express, overflow };
+  }
+
+  /**
+   * Keys that go with a diverted one in what cannot be divided are diverted, too: what stands before and behind it takes
+   * the same way.
+   */
+  #withKeysOfUndivided(
+    diverted: ReadonlySet<number>,
+    waiters: readonly Waiter<Part, Tag>[],
+  ): ReadonlySet<number> {
+    const keysOf = ({ part, count }: Waiter<Part, Tag>): number[] =>
+      Array.from({ length: count }, (_, index) => this.#options.keyAt(part, index));
+    let open = waiters.filter((waiter) => waiter.count > 1 && !isDivisible(waiter)).map(keysOf);
+    const all = new Set(diverted);
+    for (let before = -1; open.length > 0 && before !== all.size;) {
+      before = all.size;
+      open = open.filter((keys) => {
+        const goes = keys.some((key) => all.has(key));
+        if (goes) for (const key of keys) all.add(key);
+        return !goes;
+      });
+    }
+    return all;
   }
 
   /** What the store is told of a frame's keys: always in the overflow lane, in the express lane when it may be crowded. */

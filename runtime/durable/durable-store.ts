@@ -25,6 +25,32 @@ export interface Bounds {
   ageMsMax?: number;
 }
 
+/**
+ * Names a message for as long as its partition's window: the store takes it once, whoever sends it again. The same key
+ * with another content is another message.
+ */
+export interface Mark {
+  /** `MARK_KEY_BYTES` of a digest. */
+  key: Buffer;
+  /** `MARK_CONTENT_BYTES` of a digest of what the message says. */
+  content: Buffer;
+}
+
+export const MARK_KEY_BYTES = 16;
+export const MARK_CONTENT_BYTES = 8;
+/** Contents that are known of one key, the newest ones. */
+export const MARK_CONTENTS_MAX = 4;
+/** What a mark costs the store at most, everything included. */
+export const MARK_BYTES_MAX = 128;
+
+/** A mark is known at least as long as it is among the newest `keysMax` of its partition and no older than `ageMsMax`. */
+export interface MarkWindow {
+  /** Twice as many are held at most, or those of one append if they are more. */
+  keysMax: number;
+  /** None is held twice as long after the last one of its partition. */
+  ageMsMax: number;
+}
+
 export interface AppendRequest {
   partition: number;
   lane: string;
@@ -38,6 +64,9 @@ export interface AppendRequest {
   bounds: Bounds;
   /** The highest `accepted` this process has ever been told for the partition: the store refuses when it is older. */
   witnessed?: number;
+  /** Of its messages; with `markWindow`. A known one refuses all of it as `duplicate`, else they are stored with it. */
+  marks?: readonly Mark[];
+  markWindow?: MarkWindow;
   /** Of a lane that is kept short by diverting keys, and of the lane that they are diverted to. */
   diversion?: ExpressAppend | OverflowAppend;
 }
@@ -72,19 +101,22 @@ export type FullReason = 'entries' | 'bytes' | 'messages' | 'age';
 /**
  * `stored` and `repeat`: it is in the lane (or was, and is committed), exactly once. `gap`: earlier appends of this
  * writer are missing, nothing was written. `full`: a bound is reached, nothing was written. `older`: the store came
- * back older than `witnessed`, nothing was written. `rerouted`: these keys are diverted, nothing was written, and this
- * very append never will be. `error`: nothing was written when `error.details.stored` is `no`;
- * it may or may not have been when it is `unknown`.
+ * back older than `witnessed`, nothing was written. `duplicate`: these of its marks (by position) are known with this
+ * content, or come twice in it; nothing was written. `reused` are those whose key came before with another content.
+ * `rerouted`: these keys are diverted, nothing was written, and this very append never will be. `error`: nothing was
+ * written when `error.details.stored` is `no`; it may or may not have been when it is `unknown`.
  */
 export type AppendResult =
   | {
       status: 'stored';
       accepted: number;
       position: string;
+      reused?: readonly number[];
       /** Messages in the lane, this append's included; of an express lane. */
       waiting?: number;
     }
-  | { status: 'repeat'; accepted: number; position?: string }
+  | { status: 'repeat'; accepted: number; position?: string; reused?: readonly number[] }
+  | { status: 'duplicate'; accepted: number; duplicates: readonly number[]; reused?: readonly number[] }
   | { status: 'gap'; last: number }
   | { status: 'full'; reason: FullReason }
   | { status: 'older'; accepted: number }
@@ -266,6 +298,7 @@ export interface Ledger {
     delayed: Record<string, number>;
     /** Keys that are diverted to an overflow lane. */
     divertedKeys: number;
+    marks: number;
   };
   /** accepted + replayed = sum of terminal counters + messages in the input lanes + open groups; and no problem. */
   balanced: boolean;

@@ -1,20 +1,13 @@
 /**
- * What a writer holds while it works: submissions that wait, the frame on its way, and the channel of each place.
+ * What a writer holds while it works: the frame on its way, and the channel of each place.
  */
 import { randomBytes } from 'node:crypto';
 import type { KeyCounts } from './durable-store.ts';
-import { halfStored, mayBeStored } from './writer-errors.ts';
-import type { Place, Receipt, Submission } from './writer.ts';
-
-export interface Waiter<Part, Tag> {
-  count: number;
-  part: Part;
-  bytes: number;
-  deadlineAtMs: number;
-  isSettled: boolean;
-  resolve: (receipt: Receipt<Tag>) => void;
-  reject: (error: unknown) => void;
-}
+import { join } from './marking.ts';
+import type { Marked, RangeMark } from './marking.ts';
+import { settle } from './waiter.ts';
+import type { Waiter } from './waiter.ts';
+import type { Place } from './writer.ts';
 
 /** A frame on its way. Kept whole until the store says what became of it. */
 export interface Flight<Part, Tag> {
@@ -25,6 +18,8 @@ export interface Flight<Part, Tag> {
   tag: Tag;
   bytes: number;
   waiters: readonly Waiter<Part, Tag>[];
+  /** Of its submissions, in order. */
+  marks: readonly RangeMark[] | undefined;
   /** An attempt got no answer: a copy may still be stored. */
   isUnknown: boolean;
   isSent: boolean;
@@ -58,69 +53,29 @@ export function take<Part, Tag>(
   messagesMax: number,
   bytesMax: number,
 ): Waiter<Part, Tag>[] {
+  const marked: Marked<Part, Tag> = new Map();
+  const taken: Waiter<Part, Tag>[] = [];
   let messages = 0;
   let bytes = 0;
-  let taken = 0;
+  let passed = 0;
   for (const waiter of queue) {
     messages += waiter.count;
     bytes += waiter.bytes;
-    if (taken > 0 && (messages > messagesMax || bytes > bytesMax)) break;
-    taken += 1;
+    if (taken.length > 0 && (messages > messagesMax || bytes > bytesMax)) break;
+    const place = join(waiter, marked);
+    if (place === 'next') break;
+    if (place === 'in') taken.push(waiter);
+    passed += 1;
   }
-  return queue.splice(0, taken);
+  queue.splice(0, passed);
+  return taken;
 }
 
 /** Tells every submission of a stored frame where it lies. */
 export function deliver<Part, Tag>(flight: Flight<Part, Tag>, accepted: number): void {
   let firstIndex = 0;
   for (const waiter of flight.waiters) {
-    if (!waiter.isSettled) {
-      waiter.isSettled = true;
-      waiter.resolve({ tag: flight.tag, firstIndex, accepted });
-    }
+    settle(waiter, flight.tag, firstIndex, accepted);
     firstIndex += waiter.count;
   }
-}
-
-/** Two in the place of one, for two lanes: it is settled when both are. Its receipt is that of the later one. */
-export function halve<Part extends { byteLength: number }, Tag>(
-  waiter: Waiter<Part, Tag>,
-  ...parts: [Submission<Part>, Submission<Part>]
-): [Waiter<Part, Tag>, Waiter<Part, Tag>] {
-  let open = 2;
-  let isStored = false;
-  const failures: unknown[] = [];
-  const closed = (receipt?: Receipt<Tag>): void => {
-    open -= 1;
-    if (open > 0) return;
-    if (failures.length > 0) waiter.reject(isStored ? halfStored(failures[0]) : failures[0]);
-    else if (receipt !== undefined) waiter.resolve(receipt);
-  };
-  const half = ({ count, part }: Submission<Part>, bytes: number): Waiter<Part, Tag> => ({
-    count,
-    part,
-    bytes,
-    deadlineAtMs: waiter.deadlineAtMs,
-    isSettled: false,
-    resolve: (receipt) => {
-      isStored = true;
-      closed(receipt);
-    },
-    reject: (error) => {
-      // What may be stored says more than what is not.
-      if (mayBeStored(error)) failures.unshift(error);
-      else failures.push(error);
-      closed();
-    },
-  });
-  const [first, second] = parts;
-  const bytes = Math.min(first.part.byteLength, waiter.bytes);
-  return [half(first, bytes), half(second, waiter.bytes - bytes)];
-}
-
-/** Rejects a submission, once. */
-export function fail<Part, Tag>(waiter: Waiter<Part, Tag>, error: unknown): void {
-  if (waiter.isSettled) return;
-  waiter.isSettled = true;
-  waiter.reject(error);
 }

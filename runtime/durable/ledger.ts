@@ -23,6 +23,7 @@ export interface Measurement {
   delayed: ReadonlyMap<string, number>;
   groupsOpen: number;
   divertedKeys: number;
+  marks: number;
 }
 
 const LANE_FIELD = /^lane:(.+):(?:sequence|entriesIn|entriesOut)$/;
@@ -89,6 +90,7 @@ export function readLedger(measurement: Measurement, question: LedgerQuestion): 
       groupsOpen: measurement.groupsOpen,
       delayed: Object.fromEntries(measurement.delayed),
       divertedKeys: measurement.divertedKeys,
+      marks: measurement.marks,
     },
     balanced: problems.length === 0,
     inFlight,

@@ -2,6 +2,7 @@
  * One partition of the in-memory store: the same books and structures that Redis keeps under one hash tag.
  */
 import type { CommitRequest, Entry, KeyCounts, OverflowNote, StrikeRecord } from './durable-store.ts';
+import { MemoryMarks } from './memory-marks.ts';
 import {
   ARRIVALS_FAIR_SHARES_MAX,
   ARRIVALS_KEYS_MAX,
@@ -35,6 +36,7 @@ export class MemoryPartition {
   readonly diverted = new Map<string, number>();
   /** What the keys of the express lane brought since it was crowded. */
   arrivals = { total: 0, byKey: new Map<number, number>(), expiresAtMs: 0 };
+  readonly marks = new MemoryMarks();
   /** The least recently used first. */
   readonly writers = new Map<string, WriterState>();
 

@@ -69,18 +69,24 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     const offset = state.number('offset');
     if (accepted + offset < (request.witnessed ?? 0)) return { status: 'older', accepted: accepted + offset };
 
-    const writer = writerOf(state, request.writerId, clock.wallMs());
+    const nowMs = clock.wallMs();
+    const marks = state.marks.judge(request.marks ?? [], nowMs);
+    const reused = marks.reused.length === 0 ? {} : { reused: marks.reused };
+    const writer = writerOf(state, request.writerId, nowMs);
     const { last, id: lastId } = writer?.lanes.get(lane) ?? { last: 0, id: '' };
     if (sequence <= last) {
       return {
         status: 'repeat',
         accepted: accepted + offset,
         ...(sequence === last ? { position: lastId } : {}),
+        ...reused,
       };
     }
     if (sequence > last + 1) return { status: 'gap', last };
+    if (marks.duplicates.length > 0) {
+      return { status: 'duplicate', accepted: accepted + offset, duplicates: marks.duplicates, ...reused };
+    }
 
-    const nowMs = clock.wallMs();
     const stream = state.stream(lane);
     const head = stream[0];
     const messages = head === undefined ? 0 : state.number(`lane:${lane}:messages`);
@@ -121,11 +127,13 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     kept.expiresAtMs = nowMs + writerTtlMs;
     state.writers.delete(request.writerId);
     state.writers.set(request.writerId, kept);
+    if (request.markWindow !== undefined) state.marks.add(marks.contents, request.markWindow, nowMs);
     wake();
     return {
       status: 'stored',
       accepted: accepted + count + offset,
       position: id,
+      ...reused,
       ...(diversion !== undefined && 'version' in diversion ? { waiting: messages + count } : {}),
     };
   }
@@ -341,6 +349,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
           fields: state.fields,
           groupsOpen: state.groups.size,
           divertedKeys: state.diverted.size,
+          marks: state.marks.size(clock.wallMs()),
           streams: [...new Set([...lanesIn(state.fields), ...question.inputLanes])].map((lane) => {
             const stream = state.streams.get(lane) ?? [];
             const [first, last] = [stream[0], stream.at(-1)];

@@ -2,7 +2,8 @@
  * The durable mailbox over Redis 6.2 or newer (Valkey 7.2 or newer), through an injected ioredis connection.
  *
  * Keys are `<prefix>:{<partition>}:<lane>` for lanes (streams) and delayed sets (sorted sets), and `:owner`, `:ledger`,
- * `:strikes`, `:groups`, `:diverted`, `:arrivals`, `:writer:<id>` beside them: one hash tag per partition. All of one store's reads go to one
+ * `:strikes`, `:groups`, `:marks`, `:marks:old`, `:diverted`, `:arrivals`, `:writer:<id>` beside them: one hash tag per
+ * partition. All of one store's reads go to one
  * server (alone or the master of a Sentinel group). Every write is one atomic script.
  *
  * Invariant: no command is ever sent twice by the connection itself. A resend is decided here or above, by those who
@@ -289,14 +290,17 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
         const sets = setsIn(fields);
         const reply = await callOne({
           script: 'measure',
-          keys: ['ledger', 'groups', 'diverted', ...lanes, ...sets].map((name) => keyOf(partition, name)),
+          keys: ['ledger', 'groups', 'marks', 'marks:old', 'diverted', ...lanes, ...sets].map((name) =>
+            keyOf(partition, name),
+          ),
           args: [lanes.length],
         });
-        const [flat, groupsOpen, streams, delayed, divertedKeys] = reply as [
+        const [flat, groupsOpen, streams, delayed, marks, divertedKeys] = reply as [
           unknown,
           number,
           [number, Buffer, Buffer][],
           number[],
+          number,
           number,
         ];
         fields = pairs(flat);
@@ -310,6 +314,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
             fields,
             groupsOpen,
             divertedKeys,
+            marks,
             streams: lanes.map((lane, index) => {
               const [entries, first, last] = streams[index] as [number, Buffer, Buffer];
               if (first.length === 0) return { lane, entries };

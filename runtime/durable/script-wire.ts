@@ -19,15 +19,16 @@ import {
   ID_JUMP,
 } from './store-names.ts';
 
+const DIGIT_ZERO = 0x30;
+
 /** The call of `append.lua`. */
 export function appendCall(
   request: AppendRequest,
   keyOf: (partition: number, name: string) => string,
   writerTtlMs: number,
 ): ScriptCall {
-  const { partition, lane, writerId, bounds, diversion } = request;
-  const names = [lane, 'ledger', `writer:${writerId}`];
-  if (diversion !== undefined) names.push('diverted', 'arrivals');
+  const { partition, lane, writerId, bounds, diversion, marks = [], markWindow } = request;
+  const names = [lane, 'ledger', `writer:${writerId}`, 'marks', 'marks:old', 'diverted', 'arrivals'];
   return {
     script: 'append',
     keys: names.map((name) => keyOf(partition, name)),
@@ -43,6 +44,9 @@ export function appendCall(
       writerTtlMs,
       request.witnessed ?? 0,
       ID_JUMP,
+      Buffer.concat(marks.flatMap(({ key, content }) => [key, content])),
+      markWindow?.keysMax ?? 0,
+      markWindow?.ageMsMax ?? 0,
       ...(diversion === undefined ? [] : diversionArguments(diversion)),
     ],
   };
@@ -67,13 +71,20 @@ function diversionArguments(diversion: ExpressAppend | OverflowAppend): Argument
 
 /** What `append.lua` replied. */
 export function appendResult(reply: unknown): AppendResult {
-  const [status, value, id, waiting] = reply as [Buffer, number | Buffer, Buffer | undefined, number?];
+  const [status, value, id, verdicts, waiting] = reply as [
+    Buffer,
+    number | Buffer,
+    Buffer?,
+    Buffer?,
+    number?,
+  ];
   switch (text(status)) {
     case 'stored':
       return {
         status: 'stored',
         accepted: Number(value),
         position: text(id),
+        ...reused(verdicts),
         ...(waiting === undefined ? {} : { waiting }),
       };
     case 'rerouted': {
@@ -82,7 +93,16 @@ export function appendResult(reply: unknown): AppendResult {
     }
     case 'repeat': {
       const position = text(id);
-      return { status: 'repeat', accepted: Number(value), ...(position === '' ? {} : { position }) };
+      return {
+        status: 'repeat',
+        accepted: Number(value),
+        ...(position === '' ? {} : { position }),
+        ...reused(verdicts),
+      };
+    }
+    case 'duplicate': {
+      const duplicates = marksThat(id, (verdict) => verdict >= KNOWN);
+      return { status: 'duplicate', accepted: Number(value), duplicates, ...reused(id) };
     }
     case 'gap':
       return { status: 'gap', last: Number(value) };
@@ -91,6 +111,20 @@ export function appendResult(reply: unknown): AppendResult {
     default:
       return { status: 'full', reason: text(value) as FullReason };
   }
+}
+
+/** From here on a digit of the verdicts says that the mark is known; an odd one says that its key was reused. */
+const KNOWN = 2;
+
+function reused(verdicts: Buffer | undefined): { reused?: number[] } {
+  const found = marksThat(verdicts, (verdict) => verdict % 2 === 1);
+  return found.length === 0 ? {} : { reused: found };
+}
+
+function marksThat(verdicts: Buffer | undefined, is: (verdict: number) => boolean): number[] {
+  const found: number[] = [];
+  for (const [mark, digit] of (verdicts ?? []).entries()) if (is(digit - DIGIT_ZERO)) found.push(mark);
+  return found;
 }
 
 /** What `commit.lua` replied. */

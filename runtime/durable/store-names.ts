@@ -9,17 +9,28 @@ import type {
   CommitRequest,
   ExpressAppend,
   KeyCounts,
+  Mark,
+  MarkWindow,
   OverflowAppend,
   Strike,
 } from './durable-store.ts';
-import { STRIKE_MESSAGE_LENGTH_MAX } from './durable-store.ts';
+import { MARK_CONTENT_BYTES, MARK_KEY_BYTES, STRIKE_MESSAGE_LENGTH_MAX } from './durable-store.ts';
 
 const LANE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$/;
 const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const NONCE_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 const WRITER_PATTERN = /^[0-9a-f]{32}$/;
 const ID_PATTERN = /^\d{1,16}-\d{1,10}$/;
-const RESERVED = new Set(['owner', 'ledger', 'strikes', 'groups', 'diverted', 'arrivals']);
+const RESERVED = new Set([
+  'owner',
+  'ledger',
+  'strikes',
+  'groups',
+  'marks',
+  'marks:old',
+  'diverted',
+  'arrivals',
+]);
 const KEYS_PATTERN = /^(?:-?\d{1,10} \d{1,10} )*$/;
 const COUNT_MAX = 2 ** 31;
 
@@ -101,7 +112,7 @@ export function checkPartition(partition: number): void {
 export function checkLane(lane: string): void {
   if (!LANE_PATTERN.test(lane) || RESERVED.has(lane) || lane.startsWith('writer:')) {
     throw badRequest(`'${lane}' cannot name a lane or set`, {
-      mend: 'Use letters, digits and _.:- (128 at most); owner, ledger, strikes, groups, diverted, arrivals and writer:* are taken.',
+      mend: `Use letters, digits and _.:- (128 at most); ${[...RESERVED].join(', ')} and writer:* are taken.`,
     });
   }
 }
@@ -126,6 +137,7 @@ export function checkAppend(request: AppendRequest): void {
   checkBounds(request.bounds);
   if (request.witnessed !== undefined) checkWhole('witnessed', request.witnessed, 0);
   if (request.diversion !== undefined) checkDiversion(request.diversion, request.count);
+  if (request.marks !== undefined) checkMarks(request.marks, request.markWindow);
 }
 
 function checkDiversion(diversion: ExpressAppend | OverflowAppend, messages: number): void {
@@ -143,6 +155,16 @@ function checkDiversion(diversion: ExpressAppend | OverflowAppend, messages: num
     counted += count;
   }
   if (counted !== messages) throw badRequest(`keys of ${counted} messages in an entry of ${messages}`);
+}
+
+function checkMarks(marks: readonly Mark[], window: MarkWindow | undefined): void {
+  for (const { key, content } of marks) {
+    checkWhole('bytes of a key', key.length, MARK_KEY_BYTES, MARK_KEY_BYTES);
+    checkWhole('bytes of a content', content.length, MARK_CONTENT_BYTES, MARK_CONTENT_BYTES);
+  }
+  if (window === undefined) throw badRequest('marks need their window');
+  checkWhole('keysMax', window.keysMax, 1);
+  checkWhole('ageMsMax', window.ageMsMax, 1);
 }
 
 /** Throws E_STORE_REQUEST for anything a store cannot take. */

@@ -6,7 +6,8 @@
  * - resolved: stored exactly once, whatever happens to this process afterwards;
  * - rejected with `details.stored: 'no'`: not stored, and it never will be;
  * - rejected with `details.stored: 'unknown'` (E_APPEND_UNKNOWN): it may be stored, or may be for a moment yet. It is
- *   never reported again. Sending the content once more may store it twice: at least once, as everywhere on the wire.
+ *   never reported again. Sending the content once more may store it twice: at least once, as everywhere on the wire;
+ *   but for messages with marks, which the store takes once as long as it knows them, whoever sends them.
  *
  * Invariant: a (writer id, partition, lane, sequence) names one frame for ever. A frame whose fate is unknown is sent
  * again as it was, or given up together with its writer id: a copy of it may still lie in a connection's buffer, and
@@ -17,11 +18,15 @@ import { sleep, systemClock } from '../clock.ts';
 import { CodedError, kindOf, messageOf } from '../errors.ts';
 import { Diversion } from './diversion.ts';
 import type { DiversionOptions } from './diversion.ts';
-import type { AppendRequest, AppendResult, Bounds, DurableStore } from './durable-store.ts';
-import { deliver, fail, newWriterId, renew, take } from './flight.ts';
-import type { Channel, Flight, Waiter } from './flight.ts';
+import type { AppendRequest, AppendResult, Bounds, DurableStore, Mark, MarkWindow } from './durable-store.ts';
+import { deliver, newWriterId, renew, take } from './flight.ts';
+import type { Channel, Flight } from './flight.ts';
+import { bytesHeld, marksOf, noteReused, withoutDuplicates } from './marking.ts';
+import type { RangeMark } from './marking.ts';
 import { storeAway } from './store-errors.ts';
 import { WRITER_TTL_MS } from './store-names.ts';
+import { fail } from './waiter.ts';
+import type { Waiter } from './waiter.ts';
 import { laneFull, tooLate, unknownFate, writerClosed, writerFull } from './writer-errors.ts';
 
 export interface Place {
@@ -40,12 +45,17 @@ export interface Frame<Tag> {
   tag: Tag;
 }
 
-/** Where a submission lies: messages `firstIndex` to `firstIndex + count - 1` of the frame. */
+/** Where a submission lies: from message `firstIndex` of the frame on, without what was stored before. */
 export interface Receipt<Tag> {
-  tag: Tag;
+  /** Undefined when all of it was stored before, who knows where. */
+  tag: Tag | undefined;
   firstIndex: number;
   /** Messages the partition ever accepted, up to and with this frame at least. */
   accepted: number;
+  /** Only with marks: how many of its messages were stored before. */
+  duplicates?: number;
+  /** Only with marks: those whose key came before with another content; their messages are stored all the same. */
+  reused?: readonly Mark[];
 }
 
 export interface WriterOptions<Part, Tag> {
@@ -55,6 +65,10 @@ export interface WriterOptions<Part, Tag> {
   diversion?: DiversionOptions<Part>;
   /** Makes one frame of what has come meanwhile, in order. What it throws rejects these submissions, not stored. */
   cut: (submissions: readonly Submission<Part>[], place: Place) => Frame<Tag>;
+  /** For submissions with marks: how long the store has to know them. Asked before each frame that has any. */
+  markWindow?: () => MarkWindow;
+  /** For submissions of which single messages are marked: the part without those that were stored before. */
+  without?: (part: Part, gone: ReadonlySet<number>) => Part;
   /** The store came back older than what was acknowledged: must reconcile (witness.ts), then the append goes on. */
   onStoreOlder: (partition: number, knownAccepted: number, witnessed: number) => Promise<void>;
   /** Called before the receipts of a round resolve: the witness notes it. */
@@ -78,7 +92,13 @@ export interface Writer<Part, Tag> {
    * Rejects with E_WRITER_FULL, E_WRITER_CLOSED, E_LANE_FULL, E_APPEND_LATE, E_APPEND_UNKNOWN, what `cut` threw, or
    * the store's own error; `details.stored` says whether it was stored.
    */
-  submit(partition: number, lane: string, count: number, part: Part): Promise<Receipt<Tag>>;
+  submit(
+    partition: number,
+    lane: string,
+    count: number,
+    part: Part,
+    marks?: readonly RangeMark[],
+  ): Promise<Receipt<Tag>>;
   readonly inFlightBytes: number;
   /** Whether `close` has been called: from then on nothing is taken. */
   readonly isClosed: boolean;
@@ -207,7 +227,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     while (channel.flight === undefined && channel.queue.length > 0) {
       const waiters = divert(channel, take(channel.queue, messagesPerFrame(), frameBytesMax));
       if (waiters.length === 0) continue;
-      const bytes = waiters.reduce((sum, waiter) => sum + waiter.bytes, 0);
+      const bytes = bytesHeld(waiters);
       const nowMs = clock.monotonicMs();
       if (nowMs - channel.usedAtMs > writerTtlMs / 2) renew(channel);
       channel.usedAtMs = nowMs;
@@ -224,6 +244,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
           tag: frame.tag,
           bytes,
           waiters,
+          marks: marksOf(waiters),
           isUnknown: false,
           isSent: false,
           keys: diversion?.keysOf(channel.place, waiters),
@@ -256,11 +277,14 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   function requestOf(channel: Channel<Part, Tag>): AppendRequest {
     const { place } = channel;
     const flight = channel.flight as Flight<Part, Tag>;
-    const { writerId, sequence, count, payload } = flight;
+    const { writerId, sequence, count, payload, marks } = flight;
     const witnessed = highest(place.partition);
     const bounds = options.bounds(place);
     const terms = diversion?.termsOf(place, flight);
-    return { ...place, writerId, sequence, count, payload, bounds, witnessed, ...terms };
+    const request = { ...place, writerId, sequence, count, payload, bounds, witnessed, ...terms };
+    if (marks === undefined) return request;
+    const markWindow = options.markWindow?.();
+    return { ...request, marks, ...(markWindow === undefined ? {} : { markWindow }) };
   }
 
   function highest(partition: number): number {
@@ -279,10 +303,16 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
       case 'repeat':
         finish(channel, flight);
         channel.sequence = flight.sequence;
-        told.set(partition, Math.max(told.get(partition) ?? 0, result.accepted));
-        options.onAccepted?.(partition, result.accepted);
+        note(partition, result.accepted);
         if ('waiting' in result) diversion?.noteWaiting(channel.place, result.waiting);
+        if (result.reused !== undefined) noteReused(flight, result.reused);
         deliver(flight, result.accepted);
+        return false;
+      case 'duplicate':
+        note(partition, result.accepted);
+        // Should a copy of the frame still be under way, it must not be taken for the next one.
+        if (flight.isUnknown) renew(channel);
+        takeBack(channel, flight, withoutDuplicates(flight, result, options.without ?? withoutSingle));
         return false;
       case 'gap':
         // What this writer stored before is gone or forgotten. Nothing of this frame is stored, so it starts anew.
@@ -292,7 +322,11 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
       case 'rerouted':
         // A copy of it on its way is refused, too: it names the same version.
         if (flight.isUnknown) renew(channel);
-        takeApart(channel, flight);
+        takeBack(
+          channel,
+          flight,
+          flight.waiters.filter(({ isSettled }) => !isSettled),
+        );
         diversion?.adopt(channel.place, result, heldBeside(channel));
         return false;
       case 'older':
@@ -311,6 +345,22 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
         return true;
       }
     }
+  }
+
+  function note(partition: number, accepted: number): void {
+    told.set(partition, Math.max(told.get(partition) ?? 0, accepted));
+    options.onAccepted?.(partition, accepted);
+  }
+
+  /** Nothing of the frame is stored: those who still wait go into a new one. */
+  function takeBack(
+    channel: Channel<Part, Tag>,
+    flight: Flight<Part, Tag>,
+    left: readonly Waiter<Part, Tag>[],
+  ): void {
+    channel.flight = undefined;
+    channel.queue.unshift(...left);
+    release(flight.bytes - bytesHeld(left));
   }
 
   async function reconcile(
@@ -347,7 +397,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     for (const channel of channels.values()) {
       while (channel.queue[0] !== undefined && channel.queue[0].deadlineAtMs <= nowMs) {
         const waiter = channel.queue.shift() as Waiter<Part, Tag>;
-        release(waiter.bytes);
+        release(bytesHeld([waiter]));
         fail(waiter, tooLate(deadlineMs));
       }
       if (channel.flight !== undefined) sweepFlight(channel, channel.flight, nowMs);
@@ -366,21 +416,11 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
     const left = flight.waiters.filter(({ isSettled }) => !isSettled);
     if (left.length === 0) {
       giveUp(channel, flight, undefined);
-    } else if (!flight.isUnknown) {
-      takeApart(channel, flight);
-    }
-  }
-
-  /** Nothing of the frame is stored: those who still wait go into a new one. */
-  function takeApart(channel: Channel<Part, Tag>, flight: Flight<Part, Tag>): void {
-    const left = flight.waiters.filter(({ isSettled }) => !isSettled);
-    channel.flight = undefined;
-    channel.queue.unshift(...left);
-    release(flight.bytes - left.reduce((sum, { bytes }) => sum + bytes, 0));
+    } else if (!flight.isUnknown) takeBack(channel, flight, left);
   }
 
   return {
-    submit(partition, lane, count, part) {
+    submit(partition, lane, count, part, marks = []) {
       const bytes = part.byteLength;
       if (isClosed) return Promise.reject(writerClosed());
       if (!admits(bytes)) return Promise.reject(writerFull(inFlightBytesMax));
@@ -391,6 +431,7 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
           count,
           part,
           bytes,
+          marking: marks.length === 0 ? undefined : { marks, duplicates: 0, reused: [], followers: [] },
           deadlineAtMs,
           isSettled: false,
           resolve,
@@ -428,4 +469,15 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
       while (running !== undefined) await running;
     },
   };
+}
+
+function withoutSingle(): never {
+  throw new CodedError(
+    'E_WRITER_OPTIONS',
+    'single messages are marked, and the writer has no way to leave one out',
+    {
+      details: { stored: 'no' },
+      mend: 'Give the writer `without`.',
+    },
+  );
 }

@@ -67,7 +67,7 @@ export class Producer {
     const id = ++this.#lastId;
     try {
       const receipt = await this.#writer.submit(partition, IN_LANE, 1, Buffer.from(messageText(id, poison)));
-      const number = receipt.accepted - receipt.tag.count + receipt.firstIndex + 1;
+      const number = receipt.accepted - (receipt.tag?.count ?? 0) + receipt.firstIndex + 1;
       this.acknowledged.set(id, { partition, number, poison });
       return id;
     } catch (thrown) {

@@ -9,24 +9,31 @@ diverted to the overflow lane, until their last message has left that. The ledge
 of the diverted keys; an append to the express lane is taken only from a writer that knows all of them, so that a key is
 at every moment diverted for all writers or for none. An entry of the overflow lane keeps how far the express lane was.
 
-KEYS  1 stream of the lane   2 ledger   3 writer
-      of an express or overflow lane: 4 diverted keys, with their messages in the overflow lane   5 arrivals
+A mark is a field of the marks: its key, to the contents that came under it, the newest first, four at most. When they are
+as many as they may be, or as old, they become the older ones, which go: so the newest are always known, and at most
+twice as many.
+
+KEYS  1 stream of the lane   2 ledger   3 writer   4 marks   5 older marks
+      6 diverted keys, with their messages in the overflow lane   7 arrivals
 ARGV  1 lane name            2 sequence of the writer   3 messages in the payload   4 payload
       5 most entries         6 most payload bytes       7 most messages (0: any)    8 most age of the head, ms (0: any)
       9 writer's time to live, ms    10 highest accepted this process was told    11 id jump
-      of an overflow lane: 12 'overflow'   13 messages by key: 'key count key count '   14 name of the express lane
-      of an express lane:  12 'express'    13 the same, '' when not told   14 version of the diverted keys known
-                           15 fair number of messages (0: any)    16 fewest messages of a key that is diverted
-                           17 most diverted keys    18 most arrivals   19 most keys of arrivals   20 their time to live, ms
+      12 marks, each 16 bytes of key and 8 of content ('': none)    13 most marks    14 their window, ms
+      of an overflow lane: 15 'overflow'   16 messages by key: 'key count key count '   17 name of the express lane
+      of an express lane:  15 'express'    16 the same, '' when not told   17 version of the diverted keys known
+                           18 fair number of messages (0: any)    19 fewest messages of a key that is diverted
+                           20 most diverted keys    21 most arrivals   22 most keys of arrivals   23 their time to live, ms
 
 Results
-  {'stored', accepted + offset, entry id, of an express lane: messages in it}
-  {'repeat', accepted + offset, entry id or ''}    {'rerouted', version, diverted keys…}
-  {'gap', last sequence}                      {'full', 'entries' | 'bytes' | 'messages' | 'age'}
-  {'older', accepted + offset}                error TAMPERED: stream and ledger do not belong together
+  {'stored', accepted + offset, entry id, verdicts, of an express lane: messages in it}
+  {'repeat', accepted + offset, entry id or '', verdicts}
+  {'duplicate', accepted + offset, verdicts}            {'rerouted', version, diverted keys…}
+  {'gap', last sequence}                                {'full', 'entries' | 'bytes' | 'messages' | 'age'}
+  {'older', accepted + offset}                          error TAMPERED: stream and ledger do not belong together
+  verdicts: a digit per mark. 0 new, 1 new under a known key, 2 known, 3 known under a key that had another content first
 ]==]
 local lane, sequence, count, payload = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local role, keys = ARGV[12], ARGV[13] or ''
+local role, keys = ARGV[15], ARGV[16] or ''
 local size = #payload + (role == 'overflow' and #keys or 0)
 local field = 'lane:' .. lane .. ':'
 
@@ -35,7 +42,7 @@ local function whole(number)
 end
 
 local function rerouted(version)
-  local reply = redis.call('HKEYS', KEYS[4])
+  local reply = redis.call('HKEYS', KEYS[6])
   table.insert(reply, 1, version)
   table.insert(reply, 1, 'rerouted')
   return reply
@@ -43,26 +50,57 @@ end
 
 -- Notes what the keys of this payload bring; in a crowded lane, diverts those that brought too much.
 local function divert(isCrowded)
-  local arrivals, named = KEYS[5], {}
+  local arrivals, named = KEYS[7], {}
   local total = redis.call('HINCRBY', arrivals, 'total', count)
   for key, messages in string.gmatch(keys, '(%S+) (%d+) ') do
     table.insert(named, {key, redis.call('HINCRBY', arrivals, key, messages)})
   end
   local active = redis.call('HLEN', arrivals) - 1
-  if total > tonumber(ARGV[18]) or active > tonumber(ARGV[19]) then
+  if total > tonumber(ARGV[21]) or active > tonumber(ARGV[22]) then
     redis.call('DEL', arrivals)
   else
-    redis.call('PEXPIRE', arrivals, ARGV[20])
+    redis.call('PEXPIRE', arrivals, ARGV[23])
   end
-  local most, room = math.max(total / active, tonumber(ARGV[16])), ARGV[17] - redis.call('HLEN', KEYS[4])
+  local most, room = math.max(total / active, tonumber(ARGV[19])), ARGV[20] - redis.call('HLEN', KEYS[6])
   local isAny = false
   for _, each in ipairs(isCrowded and named or {}) do
-    if each[2] >= most and room > 0 and redis.call('HSETNX', KEYS[4], each[1], 0) == 1 then
+    if each[2] >= most and room > 0 and redis.call('HSETNX', KEYS[6], each[1], 0) == 1 then
       room = room - 1
       isAny = true
     end
   end
   return isAny
+end
+
+-- Of each key what is known, then in order what each mark is and what it makes known.
+local function judge(marks)
+  local keys, contents, verdicts, isDuplicate = {}, {}, {}, false
+  for mark = 1, #marks / 24 do
+    keys[mark] = string.sub(marks, mark * 24 - 23, mark * 24 - 8)
+  end
+  -- A call takes no more than some thousands of arguments.
+  for from = 1, #keys, 1000 do
+    local to = math.min(from + 999, #keys)
+    local present = redis.call('HMGET', KEYS[4], unpack(keys, from, to))
+    local older = redis.call('HMGET', KEYS[5], unpack(keys, from, to))
+    for mark = from, to do
+      contents[keys[mark]] = present[mark - from + 1] or older[mark - from + 1] or ''
+    end
+  end
+  for mark, key in ipairs(keys) do
+    local content, earlier, at = string.sub(marks, mark * 24 - 7, mark * 24), contents[key], 1
+    while at < #earlier and string.sub(earlier, at, at + 7) ~= content do
+      at = at + 8
+    end
+    if at < #earlier then
+      isDuplicate = true
+      verdicts[mark] = at == #earlier - 7 and '2' or '3'
+    else
+      verdicts[mark] = earlier == '' and '0' or '1'
+      contents[key] = content .. string.sub(earlier, 1, 24)
+    end
+  end
+  return table.concat(verdicts), isDuplicate, contents
 end
 
 local known = redis.call('HMGET', KEYS[2], 'accepted', 'offset', field .. 'sequence', field .. 'entriesIn',
@@ -72,19 +110,28 @@ if accepted + offset < tonumber(ARGV[10]) then
   return {'older', accepted + offset}
 end
 
+local verdicts, isDuplicate, contents = '', false, nil
+if ARGV[12] ~= '' then
+  verdicts, isDuplicate, contents = judge(ARGV[12])
+end
+
 local last, lastId = string.match(redis.call('HGET', KEYS[3], lane) or '0 ', '^(%d+) (.*)$')
 last = tonumber(last)
 if sequence <= last then
-  return {'repeat', accepted + offset, sequence == last and lastId or ''}
+  return {'repeat', accepted + offset, sequence == last and lastId or '', verdicts}
 end
 if sequence > last + 1 then
   return {'gap', last}
 end
+-- Before the bounds: what is stored already is no more to store.
+if isDuplicate then
+  return {'duplicate', accepted + offset, verdicts}
+end
 
 local entries, messages, bytes = redis.call('XLEN', KEYS[1]), tonumber(known[5] or 0), tonumber(known[6] or 0)
 if role == 'express' then
-  local version, fair = tonumber(known[8] or 0), tonumber(ARGV[15])
-  if version ~= tonumber(ARGV[14]) then
+  local version, fair = tonumber(known[8] or 0), tonumber(ARGV[18])
+  if version ~= tonumber(ARGV[17]) then
     return rerouted(version)
   end
   if keys ~= '' and fair > 0 and entries > 0 and divert(messages + count > fair) then
@@ -120,12 +167,12 @@ end
 
 local id = whole(top + count) .. '-' .. ARGV[3]
 if role == 'overflow' then
-  local after = redis.call('HGET', KEYS[2], 'lane:' .. ARGV[14] .. ':sequence') or '0'
+  local after = redis.call('HGET', KEYS[2], 'lane:' .. ARGV[17] .. ':sequence') or '0'
   redis.call('XADD', KEYS[1], id, 'p', payload, 't', whole(now), 'k', keys, 'a', after)
   local isAny = false
   for key, number in string.gmatch(keys, '(%S+) (%d+) ') do
-    isAny = redis.call('HSETNX', KEYS[4], key, 0) == 1 or isAny
-    redis.call('HINCRBY', KEYS[4], key, number)
+    isAny = redis.call('HSETNX', KEYS[6], key, 0) == 1 or isAny
+    redis.call('HINCRBY', KEYS[6], key, number)
   end
   if isAny then
     redis.call('HINCRBY', KEYS[2], 'diversion', 1)
@@ -144,7 +191,27 @@ if entries == 0 then
 end
 redis.call('HSET', KEYS[3], lane, ARGV[2] .. ' ' .. id)
 redis.call('PEXPIRE', KEYS[3], ARGV[9])
-if role == 'express' then
-  return {'stored', accepted + count + offset, id, messages + count}
+if contents then
+  local held, fields = redis.call('HLEN', KEYS[4]), {}
+  for key, newest in pairs(contents) do
+    fields[#fields + 1] = key
+    fields[#fields + 1] = newest
+  end
+  local isOld = now - tonumber(redis.call('HGET', KEYS[2], 'marksSinceMs') or 0) >= tonumber(ARGV[14])
+  if held > 0 and (held + #fields / 2 > tonumber(ARGV[13]) or isOld) then
+    redis.call('UNLINK', KEYS[5])
+    redis.call('RENAME', KEYS[4], KEYS[5])
+    held = 0
+  end
+  if held == 0 then
+    redis.call('HSET', KEYS[2], 'marksSinceMs', whole(now))
+  end
+  for from = 1, #fields, 2000 do
+    redis.call('HSET', KEYS[4], unpack(fields, from, math.min(from + 1999, #fields)))
+  end
+  redis.call('PEXPIRE', KEYS[4], ARGV[14])
 end
-return {'stored', accepted + count + offset, id}
+if role == 'express' then
+  return {'stored', accepted + count + offset, id, verdicts, messages + count}
+end
+return {'stored', accepted + count + offset, id, verdicts}

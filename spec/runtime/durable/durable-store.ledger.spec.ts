@@ -18,6 +18,7 @@ describeEveryStore('books', (under) => {
           lanes: { in: { entries: 0, messages: 0, bytes: 0 } },
           groupsOpen: 0,
           delayed: {},
+          marks: 0,
           divertedKeys: 0,
         },
         balanced: true,

@@ -1,5 +1,5 @@
 /** What the specs of this folder share: opening stores, and short ways to say what they do. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { Clock } from '../../../runtime/clock.ts';
 import type {
@@ -9,6 +9,8 @@ import type {
   CommitRequest,
   DurableStore,
   Input,
+  Mark,
+  MarkWindow,
   Token,
 } from '../../../runtime/durable/durable-store.ts';
 import type { RedisStoreOptions } from '../../../runtime/durable/redis-store.ts';
@@ -16,6 +18,14 @@ import { createRedisStore, STORE_CONNECTION_OPTIONS } from '../../../runtime/dur
 
 export const WIDE: Bounds = { entriesMax: 100_000, bytesMax: 100_000_000 };
 export const GROUP = 'work';
+export const WINDOW: MarkWindow = { keysMax: 1_000, ageMsMax: 3_600_000 };
+
+/** A mark of a message that is called `key` and says `content`. */
+export function markOf(key: string, content = key): Mark {
+  const digest = (text: string, bytes: number): Buffer =>
+    createHash('sha256').update(text).digest().subarray(0, bytes);
+  return { key: digest(key, 16), content: digest(content, 8) };
+}
 
 export interface OpenedStore {
   store: DurableStore;
