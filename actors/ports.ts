@@ -38,8 +38,11 @@ export interface Reject {
   body: Buffer;
 }
 export interface RejectStore {
-  /** Idempotent by id. Resolves to how many had to go at a bound: the oldest. */
-  park(rejects: readonly Reject[]): Promise<EvictedRejects>;
+  /** Idempotent by id. Resolves to how many were not there yet, and how many had to go at a bound: the oldest. */
+  park(rejects: readonly Reject[]): Promise<ParkedRejects>;
+}
+export interface ParkedRejects extends EvictedRejects {
+  parked: number;
 }
 export interface EvictedRejects {
   /** At the bound of the API key of those that are parked. */
@@ -154,6 +157,8 @@ export interface ApiKeyRecord {
   hmacSha256s: ApiKeyDigest[];
   /** Names the pepper that the digests were made with; empty when it is not known. */
   pepperFingerprint: string;
+  /** The `id` of an event says which one it is, when it comes again. Absent where nobody opted for it. */
+  eventIds?: boolean;
 }
 export interface ApiKeyDigest {
   /** HMAC-SHA-256 of the key: 64 hex digits. */

@@ -129,6 +129,11 @@ const TABLE = {
     description: 'Events in one frame of the ingest mailbox; a single larger part of a request is one frame.',
     reacts: 'every ingest thread, from its next frame on',
   }),
+  'ingest.resend.keysMax': integer('keys', 25_000, 1_000, 10_000_000, {
+    description:
+      'Newest Idempotency-Keys, and ids of events, by which a resend is known, per partition; fewer where a tenth of the memory for mailboxes does not suffice.',
+    reacts: 'every ingest thread, from its next frame on',
+  }),
   'forward.retry.baseMs': integer('ms', 1_000, 10, HOUR_MS, {
     description:
       'Wait before an alert is sent again after its first failure; it doubles with every further one.',

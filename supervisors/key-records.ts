@@ -29,7 +29,7 @@ export function keysInForce(
   };
 }
 
-function toRecord({ name, scopes, hmacSha256s }: ApiKeyRecord): KeyRecord[] {
+function toRecord({ name, scopes, hmacSha256s, eventIds = false }: ApiKeyRecord): KeyRecord[] {
   const [present, ...earlier] = hmacSha256s.map(({ hmac, expiresAt }) => ({ hmacSha256: hmac, expiresAt }));
-  return present === undefined ? [] : [{ name, scopes, ...present, earlier }];
+  return present === undefined ? [] : [{ name, scopes, eventIds, ...present, earlier }];
 }

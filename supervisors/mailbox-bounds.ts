@@ -3,6 +3,7 @@
  * store's safety check allows, however many partitions and destinations there are.
  */
 import { BOUNDS_SHARE_MAX } from '../runtime/durable/store-safety.ts';
+import { MARK_BYTES_MAX } from '../runtime/durable/durable-store.ts';
 import type { Bounds } from '../runtime/durable/durable-store.ts';
 
 export interface MailboxBounds {
@@ -13,12 +14,21 @@ export interface MailboxBounds {
   /** Per destination. */
   retry: Pick<Bounds, 'entriesMax' | 'bytesMax'>;
   dead: Bounds;
+  /** Newest keys of resends that are known, per partition. */
+  resendKeysMax: number;
   /** The sum over all partitions and lanes. */
   bytesTotal: number;
 }
 
 /** Parts of the whole. Events wait longest when something behind them is away, so they get most. */
-const SHARES = { ingest: 0.35, overflow: 0.3, alert: 0.25, retry: 0.05, dead: 0.05 } as const;
+const SHARES = {
+  ingest: 0.33,
+  overflow: 0.27,
+  alert: 0.22,
+  retry: 0.05,
+  dead: 0.05,
+  resends: 0.08,
+} as const;
 /** An entry costs the store about this much beside its payload; few bytes in many entries count too. */
 const ENTRY_BYTES_MIN = 256;
 
@@ -42,11 +52,15 @@ export function mailboxBounds(options: {
     retry: perLane(SHARES.retry, destinations),
     dead: perLane(SHARES.dead, 1),
   };
+  // Twice as many are held when the older half is about to go.
+  const resendKeyBytes = 2 * MARK_BYTES_MAX;
+  const resendKeysMax = Math.max(1, Math.floor(perLane(SHARES.resends, 1).bytesMax / resendKeyBytes));
   const bytesTotal =
     partitions *
-    (bounds.ingest.bytesMax +
+    (resendKeysMax * resendKeyBytes +
+      bounds.ingest.bytesMax +
       bounds.overflow.bytesMax +
       bounds.dead.bytesMax +
       destinations * (bounds.alert.bytesMax + bounds.retry.bytesMax));
-  return { ...bounds, bytesTotal };
+  return { ...bounds, resendKeysMax, bytesTotal };
 }

@@ -8,7 +8,8 @@
 import type { ActorFactory } from '../../runtime/actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { DiversionOptions } from '../../runtime/durable/diversion.ts';
-import type { Frame, Submission, Writer } from '../../runtime/durable/writer.ts';
+import type { RangeMark } from '../../runtime/durable/marking.ts';
+import type { Frame, Receipt, Submission, Writer } from '../../runtime/durable/writer.ts';
 import { codeOf } from '../../runtime/errors.ts';
 import { decodeBody } from './decode-body.ts';
 import type { DecodedBody } from './decode-body.ts';
@@ -19,6 +20,8 @@ import type { FrameInput } from './frame.ts';
 import { PARKED_BYTES_MAX } from './limits.ts';
 import type { Dialect } from './messages.ts';
 import { partitionOfHash } from './partition.ts';
+import { eventMark, partMark, rejectId, requestIdentity } from './resend-marks.ts';
+import type { RequestIdentity } from './resend-marks.ts';
 import { formatUuid } from './uuid-v7.ts';
 
 /** One request as the gateway took it. */
@@ -31,6 +34,10 @@ export interface IngestRequest {
   /** All or nothing: one bad record and nothing is stored or parked. */
   readonly isStrict: boolean;
   readonly keyName: string;
+  /** What it is known by when it comes again. */
+  readonly idempotencyKey?: string | undefined;
+  /** Its API key opts in: events are known by their `id`, too. */
+  readonly hasEventIds?: boolean;
   readonly sender: string;
   readonly correlationId: string;
   /** It has killed its decoder: keep it as it is. */
@@ -45,6 +52,10 @@ export interface IngestOutcome {
   accepted: number;
   rejected: number;
   errors: { index: number; code: string; message: string }[];
+  /** Events that this try stored; absent when it is all that were accepted: the others had been stored before. */
+  stored?: number;
+  /** Its Idempotency-Key came before with another body. */
+  isKeyReused?: boolean;
 }
 
 export interface IngestMessage {
@@ -57,6 +68,8 @@ export interface RejectParking {
   park(count: number, at: (nth: number) => ParkedPart): Promise<void>;
 }
 export interface ParkedPart {
+  /** Of a request that may come again: parking the same one again is nothing. */
+  id?: string;
   keyName: string;
   sender: string;
   correlationId: string;
@@ -77,6 +90,17 @@ export interface PartInput extends FrameInput {
   host: number;
 }
 
+/** What there is to count of a request that came before, as a whole or in part. */
+export interface Resend {
+  keyName: string;
+  /** Events that were stored before. */
+  duplicates: number;
+  /** Its Idempotency-Key came before with another body. */
+  isKeyReused: boolean;
+  /** Events whose id came before with another content. */
+  idsReused: number;
+}
+
 export const INGEST_LANE = 'ingest';
 /** Of a partition: events of hosts that send more than the others while the ingest lane is crowded. */
 export const OVERFLOW_LANE = 'overflow';
@@ -88,19 +112,17 @@ export const HOST_DIVERSION: Omit<DiversionOptions<FramePart>, 'fairMessages'> =
   expressLane: INGEST_LANE,
   overflowLane: OVERFLOW_LANE,
   keyAt: ({ inputs }, index) => (inputs[index] as PartInput).host,
-  select: ({ inputs }, isChosen) => {
-    const chosen = inputs.filter((_, index) => isChosen(index));
-    return { inputs: chosen, byteLength: chosen.reduce((sum, { start, end }) => sum + end - start, 0) };
-  },
+  select: selectEvents,
 };
 
 export interface IngestOptions {
   partitions: number;
-  /** Its frames are made by `cutFrame`. */
+  /** Its frames are made by `cutFrame`, and duplicates left out by `withoutEvents`. */
   writer: Writer<FramePart, string>;
   parking: RejectParking;
-  /** Events that were stored. */
+  /** Events that were stored, and not before. */
   count: (events: number) => void;
+  onResend?: (resend: Resend) => void;
 }
 
 /** Events of one request and partition that are submitted together: a frame holds several such parts. */
@@ -131,6 +153,16 @@ export function cutFrame(
   const id = newFrameId();
   const inputs = submissions.flatMap(({ part }) => part.inputs);
   return { payload: encodeFrame(id, receivedAtMs, inputs), tag: formatUuid(id) };
+}
+
+/** The part without the events that are stored already. */
+export function withoutEvents(part: FramePart, gone: ReadonlySet<number>): FramePart {
+  return selectEvents(part, (index) => !gone.has(index));
+}
+
+function selectEvents({ inputs }: FramePart, isChosen: (index: number) => boolean): FramePart {
+  const chosen = inputs.filter((_, index) => isChosen(index));
+  return { inputs: chosen, byteLength: chosen.reduce((sum, { start, end }) => sum + end - start, 0) };
 }
 
 export function ingestActor(options: IngestOptions): ActorFactory<IngestMessage> {
@@ -180,6 +212,7 @@ function take(
     return parkWhole(request, { index: 0, code, message }, receivedAtMs, options);
   }
   const { body, accepted, rejected } = decoded;
+  const identity = identityOf(request, body);
   if (request.isStrict && rejected.length > 0) {
     request.answer(outcomeOf('refused', 0, rejected));
     return undefined;
@@ -190,14 +223,15 @@ function take(
     return undefined;
   }
   request.mark('storing');
-  const waits = partsOf(request, accepted, options.partitions).map(([partition, part]) =>
-    options.writer.submit(partition, INGEST_LANE, part.inputs.length, part),
+  const parts = partsOf(request, body, accepted, identity, options.partitions);
+  const waits = parts.map(({ partition, part, marks }) =>
+    options.writer.submit(partition, INGEST_LANE, part.inputs.length, part, marks),
   );
   const partAt = (nth: number): ParkedPart => {
     const part = rejected[nth] as RejectedPart;
-    return parked(request, part, body.subarray(part.start, part.end), receivedAtMs);
+    return parked(request, part, body.subarray(part.start, part.end), receivedAtMs, identity);
   };
-  return settle(request, waits, accepted.length, rejected, options, partAt).finally(leave);
+  return settle(request, parts, waits, rejected, options, partAt).finally(leave);
 }
 
 /**
@@ -229,54 +263,119 @@ class RejectCrowd {
 /** Answers when everything of the request has settled, so that nobody reads its body any more. */
 async function settle(
   request: IngestRequest,
-  waits: readonly Promise<unknown>[],
-  accepted: number,
+  parts: readonly PlacedPart[],
+  waits: readonly Promise<Receipt<string>>[],
   rejected: readonly RejectedPart[],
   options: IngestOptions,
   partAt: (nth: number) => ParkedPart,
 ): Promise<void> {
   // At once: a submission that fails while nobody listens would take the thread down.
   const results = await Promise.allSettled(waits);
-  const failures = results.flatMap((result) => (result.status === 'rejected' ? [codeOf(result.reason)] : []));
+  const resend: Resend = { keyName: request.keyName, duplicates: 0, isKeyReused: false, idsReused: 0 };
+  const failures: (string | undefined)[] = [];
+  let accepted = 0;
+  for (const [at, { part, requestMark }] of parts.entries()) {
+    const result = results[at];
+    if (result?.status !== 'fulfilled') {
+      failures.push(codeOf(result?.reason));
+      continue;
+    }
+    const { duplicates = 0, reused = [] } = result.value;
+    accepted += part.inputs.length;
+    resend.duplicates += duplicates;
+    const isKeyReused = requestMark !== undefined && reused.some(({ key }) => key.equals(requestMark.key));
+    resend.isKeyReused ||= isKeyReused;
+    resend.idsReused += reused.length - (isKeyReused ? 1 : 0);
+  }
+  const stored = accepted - resend.duplicates;
+  options.count(stored);
+  if (resend.duplicates > 0 || resend.isKeyReused || resend.idsReused > 0) options.onResend?.(resend);
   if (failures.length === 0) {
     // Only now: a request that is refused comes again, and its rejects would be parked a second time.
-    options.count(accepted);
     if (rejected.length > 0) await options.parking.park(rejected.length, partAt);
     const isUnreadable = accepted === 0 && rejected.length > 0 && rejected.every(isUnreadableReject);
-    request.answer(outcomeOf(isUnreadable ? 'unreadable' : 'stored', accepted, rejected));
+    const outcome = outcomeOf(isUnreadable ? 'unreadable' : 'stored', accepted, rejected);
+    if (resend.duplicates > 0) outcome.stored = stored;
+    if (resend.isKeyReused) outcome.isKeyReused = true;
+    request.answer(outcome);
     return;
   }
   // Part of it stored and part of it not is still `away` or `full`: the sender's resend brings all of it again.
   const isFull = failures.every((code) => code === 'E_LANE_FULL' || code === 'E_WRITER_FULL');
-  request.answer(outcomeOf(isFull ? 'full' : 'away'));
+  const outcome = outcomeOf(isFull ? 'full' : 'away');
+  if (stored > 0) outcome.stored = stored;
+  request.answer(outcome);
 }
 
 function isUnreadableReject({ code }: RejectedPart): boolean {
   return isUnreadableCode(code);
 }
 
+/** A part with where it goes and what it is known by. */
+interface PlacedPart {
+  partition: number;
+  part: FramePart;
+  marks: RangeMark[] | undefined;
+  /** Of them, the one of the whole request. */
+  requestMark: RangeMark | undefined;
+}
+
+/** Cut the same whenever the same request comes: the marks name the parts by their number in their partition. */
 function partsOf(
   request: IngestRequest,
+  body: Buffer,
   accepted: readonly AcceptedRecord[],
+  identity: RequestIdentity | undefined,
   partitions: number,
-): [partition: number, part: FramePart][] {
-  const parts: [number, FramePart][] = [];
-  const open = new Map<number, FramePart>();
-  for (const { kind, hostHash, body, start, end } of accepted) {
-    const partition = partitionOfHash(hostHash, partitions);
-    let part = open.get(partition);
+): PlacedPart[] {
+  const parts: PlacedPart[] = [];
+  const open = new Map<number, PlacedPart>();
+  for (const record of accepted) {
+    const { kind, start, end } = record;
+    const partition = partitionOfHash(record.hostHash, partitions);
+    let placed = open.get(partition);
     const isFull =
-      part !== undefined &&
-      (part.inputs.length >= RECORDS_PER_PART_MAX || part.byteLength + end - start > PART_BYTES_MAX);
-    if (part === undefined || isFull) {
-      part = { inputs: [], byteLength: 0 };
-      open.set(partition, part);
-      parts.push([partition, part]);
+      placed !== undefined &&
+      (placed.part.inputs.length >= RECORDS_PER_PART_MAX ||
+        placed.part.byteLength + end - start > PART_BYTES_MAX);
+    if (placed === undefined || isFull) {
+      placed = { partition, part: { inputs: [], byteLength: 0 }, marks: undefined, requestMark: undefined };
+      open.set(partition, placed);
+      parts.push(placed);
     }
-    part.inputs.push({ kind, correlationId: request.correlationId, body, start, end, host: hostHash | 0 });
+    const { part } = placed;
+    // What was written anew for us may differ when it comes again, in its time of receipt say.
+    if (request.hasEventIds === true && record.body === body) {
+      const mark = eventMark(request.keyName, record, part.inputs.length);
+      if (mark !== undefined) (placed.marks ??= []).push(mark);
+    }
+    part.inputs.push({
+      kind,
+      correlationId: request.correlationId,
+      body: record.body,
+      start,
+      end,
+      host: record.hostHash | 0,
+    });
     part.byteLength += end - start;
   }
+  if (identity !== undefined) markParts(parts, identity);
   return parts;
+}
+
+function markParts(parts: readonly PlacedPart[], identity: RequestIdentity): void {
+  const partsIn = new Map<number, number>();
+  for (const placed of parts) {
+    const nth = partsIn.get(placed.partition) ?? 0;
+    partsIn.set(placed.partition, nth + 1);
+    placed.requestMark = partMark(identity, nth, placed.part);
+    placed.marks = [placed.requestMark, ...(placed.marks ?? [])];
+  }
+}
+
+function identityOf(request: IngestRequest, body: Buffer): RequestIdentity | undefined {
+  const { idempotencyKey } = request;
+  return idempotencyKey === undefined ? undefined : requestIdentity({ ...request, idempotencyKey }, body);
 }
 
 function parkWhole(
@@ -291,7 +390,7 @@ function parkWhole(
     return undefined;
   }
   return options.parking
-    .park(1, () => parked(request, part, request.body, receivedAtMs))
+    .park(1, () => parked(request, part, request.body, receivedAtMs, identityOf(request, request.body)))
     .then(() => request.answer(outcome));
 }
 
@@ -300,12 +399,14 @@ function parked(
   part: { index: number; code: string; message: string },
   body: Buffer,
   receivedAtMs: number,
+  identity: RequestIdentity | undefined,
 ): ParkedPart {
   const { keyName, sender, correlationId } = request;
   const { index, code, message } = part;
   // Copied: what it lies in is the gateway's, and large.
   const kept = Buffer.from(body.subarray(0, PARKED_BYTES_MAX));
-  return { keyName, sender, correlationId, index, code, message, body: kept, receivedAtMs };
+  const id = identity === undefined ? {} : { id: rejectId(identity, index) };
+  return { ...id, keyName, sender, correlationId, index, code, message, body: kept, receivedAtMs };
 }
 
 function outcomeOf(

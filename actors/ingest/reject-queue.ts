@@ -39,7 +39,7 @@ const LOOK_EVERY_MS = 50;
 export interface RejectQueueOptions {
   store: RejectStore;
   clock: Clock;
-  /** Stored now; of those stored earlier, `evicted` have gone for them. */
+  /** Stored now and not before; of those stored earlier, `evicted` have gone for them. */
   onParked: (count: number, evicted: EvictedRejects) => void;
   /** `code` is what the store last failed with, if it has. */
   onDropped: (count: number, why: DropReason, code: string | undefined) => void;
@@ -160,11 +160,11 @@ export class RejectQueue {
       const batch = this.#nextBatch();
       this.#askedAtMs ??= clock.monotonicMs();
       try {
-        const evicted = await store.park(batch.map(({ reject }) => reject));
+        const { parked, ...evicted } = await store.park(batch.map(({ reject }) => reject));
         this.#askedAtMs = undefined;
         this.#failure = undefined;
         this.#forget(batch);
-        onParked(batch.length, evicted);
+        onParked(parked, evicted);
       } catch (thrown) {
         this.#failure = codeOf(thrown);
         this.#waiting = [...batch, ...this.#waiting];

@@ -142,6 +142,8 @@ export interface NewKey {
   scopes: readonly KeyDocument['scopes'][number][];
   /** ms since 1970 UTC; null is never. */
   expiresAtMs: number | null;
+  /** The `id` of an event says which one it is, when it comes again. */
+  eventIds: boolean;
 }
 
 export interface RulesPort {

@@ -235,6 +235,8 @@ export const keyDocument = Type.Object(
     scopes: Type.Array(oneOf([...SCOPES, 'sink'])),
     source: oneOf(['node', 'database']),
     state: oneOf(['active', 'expired', 'revoked', 'foreign']),
+    /** Whether the `id` of an event says which one it is, when it comes again. */
+    event_ids: Type.Boolean(),
     created_at: orNull(time),
     expires_at: orNull(time),
     revoked_at: orNull(time),
@@ -250,6 +252,7 @@ export const newKeyDocument = Type.Object(
     name: Type.String(),
     key: Type.String(),
     scopes: Type.Array(oneOf(SCOPES)),
+    event_ids: Type.Boolean(),
     expires_at: orNull(time),
     previous_expires_at: Type.Optional(orNull(time)),
   },
@@ -374,6 +377,8 @@ const partitionBooks = Type.Object({
   lanes: Type.Record(Type.String(), laneMeasure),
   delayed: Type.Record(Type.String(), count),
   diverted_hosts: count,
+  /** Keys by which resends are known. */
+  resend_keys: count,
 });
 export const ledgerDocument = Type.Object(
   {

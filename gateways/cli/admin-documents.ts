@@ -186,6 +186,8 @@ export interface KeyDocument {
   created_at?: string | null;
   /** `active`, `expired`, `revoked`, or `foreign`: made by nodes with another pepper. */
   state?: string;
+  /** Whether the id of an event says which one it is, when it comes again. */
+  event_ids?: boolean;
 }
 
 /** The one time that a key is shown. */

@@ -34,6 +34,7 @@ interface MakeOptions extends AdminOptions {
 interface CreateOptions extends MakeOptions {
   scope: string[];
   /** RFC 3339. */
+  eventIds?: boolean;
   expires?: string;
 }
 interface RotateOptions extends MakeOptions {
@@ -71,6 +72,7 @@ const KEY_COLUMNS: readonly Column<KeyDocument>[] = [
   { head: 'scopes', cell: ({ scopes }) => scopes.join(',') },
   { head: 'source', cell: ({ source }) => source ?? '' },
   { head: 'state', cell: ({ state }) => state ?? '' },
+  { head: 'event ids', cell: ({ event_ids: isOn }) => (isOn === true ? 'yes' : '') },
   { head: 'created', cell: ({ created_at: at }) => seconds(at ?? '') },
   { head: 'expires', cell: ({ expires_at: at }) => seconds(at ?? '') },
   { head: 'old works until', cell: ({ previous_expires_at: at }) => seconds(at ?? '') },
@@ -86,6 +88,7 @@ function keysCreate(context: CliContext, name: string, options: CreateOptions): 
           name,
           scopes: options.scope,
           ...(options.expires === undefined ? {} : { expires_at: options.expires }),
+          ...(options.eventIds === true ? { event_ids: true } : {}),
           ...(options.reason === undefined ? {} : { reason: options.reason }),
         },
       },
@@ -235,6 +238,7 @@ export function addKeys(program: Command, context: CliContext, acts: Acts): void
       'when it ends: 90d, or a date (default: never)',
       futureMoment(() => context.clock.wallMs()),
     )
+    .option('--event-ids', 'the id of an event says which one it is: sent again, it is stored once')
     .addHelpText(
       'after',
       examples([

@@ -15,6 +15,8 @@ export interface KeyRecord {
   /** Unique; what logs, rejects and audit rows say. */
   name: string;
   scopes: readonly KeyScope[];
+  /** The `id` of an event says which one it is, when it comes again. */
+  eventIds?: boolean;
   /** 64 hex digits. */
   hmacSha256: string;
   /** ms since 1970 UTC, or null for never. */

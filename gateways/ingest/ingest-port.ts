@@ -65,6 +65,8 @@ export const ROW_STAGE = {
 
 /** The sender asked for all or nothing (`Prefer: handling=strict`): one bad record and nothing is stored or parked. */
 export const FLAG_STRICT = 1;
+/** The API key opts in: an event is known by its `id` when it comes again. */
+export const FLAG_EVENT_IDS = 2;
 
 export interface IngestBatch {
   /** Rows. */
@@ -106,6 +108,10 @@ export interface IngestVerdict {
   rejected: number;
   /** The first ones; the reply shows at most 10. */
   errors: readonly IngestError[];
+  /** Events that this try stored, whatever the status; absent when it is `accepted`: none had been stored before. */
+  stored?: number;
+  /** The Idempotency-Key came before with another body; this one is stored all the same. */
+  isKeyReused?: boolean;
 }
 
 export interface IngestPort {
@@ -128,6 +134,7 @@ export interface BatchRow {
   dialect: Dialect;
   hint: string;
   isStrict: boolean;
+  hasEventIds: boolean;
   keyName: string;
   sender: Sender;
   correlationId: string;
@@ -152,6 +159,7 @@ export function readRow(batch: IngestBatch, index: number): BatchRow {
     dialect: DIALECTS[word(ROW.dialect)] ?? 'native',
     hint: text(word(ROW.hintOffset), word(ROW.hintLength)),
     isStrict: (word(ROW.flags) & FLAG_STRICT) !== 0,
+    hasEventIds: (word(ROW.flags) & FLAG_EVENT_IDS) !== 0,
     keyName: batch.keyNames[word(ROW.key)] ?? '',
     sender: SENDERS[word(ROW.sender)] ?? 'unknown',
     correlationId: text(word(ROW.correlationOffset), word(ROW.correlationLength)),

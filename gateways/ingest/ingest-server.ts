@@ -19,6 +19,7 @@ import type { KeyCheck } from '../http/key-ring.ts';
 import type { GatewayLog } from '../http/log.ts';
 import { areKeysDifferent, presentedKey } from '../http/presented-key.ts';
 import { HttpServer } from '../http/server.ts';
+import { FLAG_EVENT_IDS } from './ingest-port.ts';
 import type { IngestPort } from './ingest-port.ts';
 import { Intake } from './intake.ts';
 import { DISCARD_BYTES_MAX, INGEST_LIMITS } from './limits.ts';
@@ -72,7 +73,7 @@ interface Answering {
 
 const NATIVE: Answering = { replies: NATIVE_REPLIES, isDeprecatedRoute: false };
 
-type Outcome = { keyName: string } | { refusal: Refusal; failure?: AuthFailure };
+type Outcome = { keyName: string; flags: number } | { refusal: Refusal; failure?: AuthFailure };
 
 export class IngestServer {
   readonly #keys: KeyCheck;
@@ -230,12 +231,19 @@ export class IngestServer {
       this.#refuseSender(response, sender, correlationId, answering, this.#mustClose(head));
       return;
     }
-    const { keyName } = sender;
+    const { keyName, flags } = sender;
     const hint = hintOf(route.family, head, route.family === 'hec_raw' ? request.getQuery() : undefined);
     const refusal =
       head.isIdempotencyKeyFaulty && head.isStrict
         ? REFUSAL.idempotencyKey
-        : this.#intake.take(response, head, { keyName, correlationId, isDeprecatedRoute, dialect, hint });
+        : this.#intake.take(response, head, {
+            keyName,
+            flags,
+            correlationId,
+            isDeprecatedRoute,
+            dialect,
+            hint,
+          });
     if (refusal === undefined) return;
     const closes = this.#mustClose(head);
     if (refusal !== REFUSAL.share || this.#isDraining) {
@@ -256,7 +264,8 @@ export class IngestServer {
     else if (this.#isDraining) this.#refuse(response, REFUSAL.draining, correlationId, NATIVE, true);
     else {
       const presented = presentedKey(head.apiKey, head.authorization);
-      return { keyName: outcome.keyName, presented, sender: senderCodeOf(head.userAgent), correlationId };
+      const { keyName, flags } = outcome;
+      return { keyName, flags, presented, sender: senderCodeOf(head.userAgent), correlationId };
     }
     return undefined;
   }
@@ -297,7 +306,7 @@ export class IngestServer {
     switch (verdict.state) {
       case 'valid':
         return verdict.record.scopes.includes('ingest')
-          ? { keyName: verdict.record.name }
+          ? { keyName: verdict.record.name, flags: verdict.record.eventIds === true ? FLAG_EVENT_IDS : 0 }
           : { refusal: REFUSAL.scope };
       case 'grace':
         return { refusal: REFUSAL.keyGrace };

@@ -53,6 +53,8 @@ export interface IntakeOptions {
 /** What is known of a request beside its head. */
 export interface TakenFrom {
   keyName: string;
+  /** Of the API key: see FLAG_. */
+  flags: number;
   correlationId: string;
   isDeprecatedRoute: boolean;
   /** Position in DIALECTS. */
@@ -64,6 +66,8 @@ export interface TakenFrom {
 /** Who sends the messages of a socket. */
 export interface RunFrom {
   keyName: string;
+  /** Of the API key: see FLAG_. */
+  flags: number;
   /** See `networkOf`. */
   network: string;
   sender: number;
@@ -170,7 +174,7 @@ export class Intake {
     slot.declaredBytes = head.isChunked ? -1 : declared;
     const row = slot.head;
     row.encoding = contentEncodingCodeOf(head.contentEncoding);
-    row.flags = head.isStrict ? FLAG_STRICT : 0;
+    row.flags = head.isStrict ? from.flags | FLAG_STRICT : from.flags;
     row.keyName = from.keyName;
     row.sender = senderCodeOf(head.userAgent);
     row.correlationId = from.correlationId;
@@ -187,7 +191,7 @@ export class Intake {
    * not: then nothing was done with them. The bodies must not change any more.
    */
   takeRun(run: readonly RunMessage[], from: RunFrom): Refusal | undefined {
-    const { keyName, network, sender, correlationId, isGone } = from;
+    const { keyName, flags, network, sender, correlationId, isGone } = from;
     const bytes = run.reduce((sum, { body }) => sum + body.byteLength, 0);
     const source = this.#shares.source(keyName, network);
     const shortage = this.#shares.shortage(source, bytes, run.length);
@@ -203,8 +207,8 @@ export class Intake {
       slot.receivedBytes = body.byteLength;
       slot.partial = body;
       this.#charge(slot, body.byteLength, 1);
-      const about = { keyName, sender, correlationId, idempotencyKey };
-      Object.assign(slot.head, NATIVE, about, { encoding: IDENTITY, flags: 0 });
+      const about = { keyName, flags, sender, correlationId, idempotencyKey };
+      Object.assign(slot.head, NATIVE, about, { encoding: IDENTITY });
       slots.push(slot);
     }
     if (this.#handover.isOpen) this.#handover.sendTogether(slots);
@@ -310,12 +314,16 @@ export class Intake {
     const nowMs = this.#clock.monotonicMs();
     for (const verdict of verdicts) {
       const slot = this.#slots.waiting(verdict.request);
+      const stored = verdict.stored ?? verdict.accepted;
+      this.#counters.add(INGEST_COUNTER.accepted, stored);
       if (verdict.status === 'stored') {
-        this.#counters.add(INGEST_COUNTER.accepted, verdict.accepted);
         const isClaimed = slot?.tell === undefined ? slot?.response !== undefined : slot.tell(verdict);
-        if (!isClaimed) this.#counters.add(INGEST_COUNTER.unclaimedEvents, verdict.accepted);
+        if (!isClaimed) this.#counters.add(INGEST_COUNTER.unclaimedEvents, stored);
         else if (slot?.response !== undefined) observeDuration(this.#counters, nowMs - slot.sinceMs);
-      } else slot?.tell?.(verdict);
+      } else {
+        slot?.tell?.(verdict);
+        this.#counters.add(INGEST_COUNTER.unclaimedEvents, stored);
+      }
       this.#counters.add(INGEST_COUNTER.rejected, verdict.rejected);
       if (slot === undefined) continue;
       if (slot.response !== undefined) {

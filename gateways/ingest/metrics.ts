@@ -103,7 +103,7 @@ const durationBuckets = [...DURATION_BOUNDS_S.map(String), '+Inf'].map((le) =>
 /** Positions in INGEST_LAYOUT. */
 export const INGEST_COUNTER = {
   bodyBytes: define('mutt_ingest_body_bytes_total', 'counter', 'Body bytes handed to ingest threads.'),
-  accepted: define('mutt_ingest_accepted_events_total', 'counter', 'Events stored.'),
+  accepted: define('mutt_ingest_accepted_events_total', 'counter', 'Events stored, each once.'),
   rejected: define('mutt_ingest_rejected_events_total', 'counter', 'Records parked or refused.'),
   batches: define('mutt_ingest_batches_total', 'counter', 'Batches handed to ingest threads.'),
   abortedReading: define('mutt_ingest_aborted_requests_total', 'counter', 'Clients that went away.', {

@@ -194,7 +194,8 @@ export function queuedBody(verdict: IngestVerdict, correlationId: string): strin
   const errors = verdict.errors.length === 0 ? '[]' : JSON.stringify(errorsShown(verdict));
   return (
     `{"status":"queued","accepted":${verdict.accepted},"rejected":${verdict.rejected},` +
-    `"correlation_id":"${correlationId}","errors":${errors}}`
+    `"correlation_id":"${correlationId}","errors":${errors}` +
+    (verdict.isKeyReused === true ? ',"idempotency_key_reused":true}' : '}')
   );
 }
 

@@ -27,6 +27,8 @@ export interface NewApiKey {
   expiresAtMs: number | null;
   /** Names the pepper of the HMAC; empty when it is not known. */
   pepperFingerprint?: string;
+  /** The `id` of an event says which one it is, when it comes again. Not when left out. */
+  eventIds?: boolean;
 }
 
 export interface RotatedApiKey {
@@ -52,6 +54,7 @@ export interface StoredApiKey {
   /** Until when the key before the last rotation works; null when there was none. */
   previousExpiresAtMs: number | null;
   pepperFingerprint: string;
+  eventIds: boolean;
 }
 
 interface StoredKeyRow {
@@ -62,6 +65,7 @@ interface StoredKeyRow {
   revoked_ms: number | null;
   previous_expires_ms: number | null;
   pepper_fingerprint: string;
+  event_ids: boolean;
 }
 interface ChangedKeyRow {
   old_values: unknown;
@@ -109,6 +113,7 @@ export class PostgresKeyStore {
       checkedHmac(key.hmac),
       checkedTimeOrNull(key.expiresAtMs, 'expires_at'),
       checkedFingerprint(key.pepperFingerprint),
+      key.eventIds === true,
     ];
     const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
       const { keys } = await transaction.row<{ keys: number }>('count_working_api_keys');
@@ -189,6 +194,7 @@ export async function readKeyRecords(statements: Statements, atMs: number): Prom
     previous_hmac: Buffer | null;
     previous_expires_ms: number | null;
     pepper_fingerprint: string;
+    event_ids: boolean;
   }>('list_active_api_keys', [atMs]);
   return rows.map((row) => ({
     name: row.name,
@@ -200,6 +206,7 @@ export async function readKeyRecords(statements: Statements, atMs: number): Prom
         : [{ hmac: row.previous_hmac.toString('hex'), expiresAt: row.previous_expires_ms }]),
     ],
     pepperFingerprint: row.pepper_fingerprint,
+    ...(row.event_ids ? { eventIds: true } : {}),
   }));
 }
 
@@ -217,6 +224,7 @@ function toStoredKey(row: StoredKeyRow): StoredApiKey {
     revokedAtMs: row.revoked_ms,
     previousExpiresAtMs: row.previous_expires_ms,
     pepperFingerprint: row.pepper_fingerprint,
+    eventIds: row.event_ids,
   };
 }
 

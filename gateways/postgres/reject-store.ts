@@ -6,7 +6,7 @@
  * transaction. Invariant: after every call no key that was given any holds more than its bound. All together may be over
  * theirs by what several nodes park at the same moment, until the next call of one of them.
  */
-import type { EvictedRejects, Reject, RejectStore } from '../../actors/ports.ts';
+import type { ParkedRejects, Reject, RejectStore } from '../../actors/ports.ts';
 import { bytesArray, plainArray, textArray } from './array-literal.ts';
 import { checkedTextOrNull } from './checked-input.ts';
 import type { Connection, Transaction } from './connection.ts';
@@ -49,9 +49,9 @@ export class PostgresRejectStore implements RejectStore {
   }
 
   /** Idempotent by id. Errors: those of Connection. */
-  async park(rejects: readonly Reject[]): Promise<EvictedRejects> {
-    if (rejects.length === 0) return { ofKey: 0, ofAll: 0 };
-    const ofKey = await this.#connection.transaction(async (transaction) => {
+  async park(rejects: readonly Reject[]): Promise<ParkedRejects> {
+    if (rejects.length === 0) return { parked: 0, ofKey: 0, ofAll: 0 };
+    const { parked, ofKey } = await this.#connection.transaction(async (transaction) => {
       const parked = await transaction.rows<{ key_name: string; parked_rows: number; parked_bytes: number }>(
         'insert_rejects',
         columns(rejects),
@@ -68,10 +68,13 @@ export class PostgresRejectStore implements RejectStore {
         const kept = { keyName: row.key_name, keptRows: row.kept_rows, keptBytes: row.kept_bytes };
         return evictionOfKey(kept, this.#bounds()) ?? [];
       });
-      return evict(transaction, evictions);
+      return {
+        parked: parked.reduce((sum, key) => sum + key.parked_rows, 0),
+        ofKey: await evict(transaction, evictions),
+      };
     });
     // What is parked is parked: when this fails, the next call tries it again.
-    return { ofKey, ofAll: await this.#enforceTotal().catch(() => 0) };
+    return { parked, ofKey, ofAll: await this.#enforceTotal().catch(() => 0) };
   }
 
   /**

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
+import { MARK_BYTES_MAX } from '../../runtime/durable/durable-store.ts';
 import { BOUNDS_SHARE_MAX } from '../../runtime/durable/store-safety.ts';
 import { mailboxBounds } from '../../supervisors/mailbox-bounds.ts';
 
@@ -15,14 +16,19 @@ describe('mailboxBounds', () => {
     });
     fc.assert(
       fc.property(sizes, (options) => {
-        const { ingest, overflow, alert, retry, dead, bytesTotal } = mailboxBounds(options);
+        const { ingest, overflow, alert, retry, dead, resendKeysMax, bytesTotal } = mailboxBounds(options);
         const lanes = Math.max(1, options.destinations);
         const sum =
           options.partitions *
-          (ingest.bytesMax + overflow.bytesMax + dead.bytesMax + lanes * (alert.bytesMax + retry.bytesMax));
+          (ingest.bytesMax +
+            overflow.bytesMax +
+            dead.bytesMax +
+            lanes * (alert.bytesMax + retry.bytesMax) +
+            2 * resendKeysMax * MARK_BYTES_MAX);
         expect(bytesTotal).to.equal(sum);
         expect(sum).to.be.at.most(options.maxmemoryBytes * BOUNDS_SHARE_MAX);
         expect(sum).to.be.at.least(options.maxmemoryBytes * BOUNDS_SHARE_MAX * 0.9);
+        expect(resendKeysMax).to.be.at.least(1);
         for (const { bytesMax, entriesMax } of [ingest, overflow, alert, retry, dead]) {
           expect(entriesMax).to.be.at.least(1);
           expect(Number.isSafeInteger(bytesMax) && bytesMax > 0).to.equal(true);

@@ -1,8 +1,8 @@
 -- Keys as people see them, revoked and expired ones too, without HMACs.
 -- $1 name, or null for all of them; $2 the name after which to begin, or null; $3 how many at most.
--- Rows: name text, scopes text[], pepper_fingerprint text, and in ms since 1970: created_ms bigint, and expires_ms,
+-- Rows: name text, scopes text[], pepper_fingerprint text, event_ids boolean, and in ms since 1970: created_ms bigint, and expires_ms,
 -- revoked_ms and previous_expires_ms bigint or null.
-SELECT name, scopes, pepper_fingerprint,
+SELECT name, scopes, pepper_fingerprint, event_ids,
   (extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
   (extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms,
   (extract(epoch FROM revoked_at) * 1000)::bigint AS revoked_ms,

@@ -109,6 +109,7 @@ export function nodeKeyDocument({ name, scopes, expiresAt }: KeyRecord): KeyDocu
     scopes: [...scopes],
     source: 'node',
     state: 'active',
+    event_ids: false,
     created_at: null,
     expires_at: timeOrNull(expiresAt),
     revoked_at: null,
@@ -118,7 +119,7 @@ export function nodeKeyDocument({ name, scopes, expiresAt }: KeyRecord): KeyDocu
 
 /** `fingerprint`: of this node's pepper; a key that another one made opens nothing here. */
 export function keyDocument(key: StoredApiKey, fingerprint: string, nowMs: number): KeyDocument {
-  const { name, scopes, createdAtMs, expiresAtMs, revokedAtMs, previousExpiresAtMs } = key;
+  const { name, scopes, eventIds, createdAtMs, expiresAtMs, revokedAtMs, previousExpiresAtMs } = key;
   const isForeign = key.pepperFingerprint !== '' && key.pepperFingerprint !== fingerprint;
   return {
     name,
@@ -132,6 +133,7 @@ export function keyDocument(key: StoredApiKey, fingerprint: string, nowMs: numbe
           : isForeign
             ? 'foreign'
             : 'active',
+    event_ids: eventIds,
     created_at: time(createdAtMs),
     expires_at: timeOrNull(expiresAtMs),
     revoked_at: timeOrNull(revokedAtMs),

@@ -51,14 +51,14 @@ export function keysPort({ database, clock, pepper, ofNode, onChange }: KeysPort
       const stored = await store.get(name);
       return stored === undefined ? undefined : documentOf(stored);
     },
-    create: async ({ name, scopes, expiresAtMs }, change) => {
+    create: async ({ name, scopes, expiresAtMs, eventIds }, change) => {
       if (isOwn(name)) throw ofTheNode(name);
       if (expiresAtMs !== null && expiresAtMs <= clock.wallMs()) throw overAlready();
       const key = newKey();
       const hmac = Buffer.from(keyDigest(pepper, key), 'hex');
       const granted = SCOPES.filter((scope) => scopes.includes(scope));
       const stored = await store.insert(
-        { name, scopes: granted, hmac, expiresAtMs, pepperFingerprint },
+        { name, scopes: granted, hmac, expiresAtMs, pepperFingerprint, eventIds },
         authorOf(change),
       );
       // Whoever has a key uses it at once: a relay would drop what it is refused for.
@@ -94,12 +94,13 @@ function newKey(): string {
 }
 
 function newKeyDocument(stored: StoredApiKey, key: string): NewKeyDocument {
-  const { name, scopes, expiresAtMs, previousExpiresAtMs } = stored;
+  const { name, scopes, eventIds, expiresAtMs, previousExpiresAtMs } = stored;
   const timeOrNull = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   return {
     name,
     key,
     scopes,
+    event_ids: eventIds,
     expires_at: timeOrNull(expiresAtMs),
     ...(previousExpiresAtMs === null ? {} : { previous_expires_at: timeOrNull(previousExpiresAtMs) }),
   };

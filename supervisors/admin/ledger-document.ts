@@ -50,6 +50,7 @@ export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigur
       lanes: ledger.measured.lanes,
       delayed: ledger.measured.delayed,
       diverted_hosts: ledger.measured.divertedKeys,
+      resend_keys: ledger.measured.marks,
     })),
   };
 }

@@ -48,6 +48,15 @@ export function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
         value,
       })),
     },
+    {
+      name: 'mutt_ingest_resend_keys',
+      kind: 'gauge',
+      help: 'Keys by which resends are known.',
+      values: ledger.partitions.map(({ partition, resend_keys: value }) => ({
+        labels: { partition: String(partition) },
+        value,
+      })),
+    },
     gauge(
       'mutt_alerter_queue_depth',
       'Alerts waiting for their destinations.',

@@ -31,6 +31,30 @@ export const INGEST_COUNTERS = counterSet({
     name: 'mutt_ingest_diverted_events_total',
     help: 'Events of them for the overflow mailbox, since their host sent more than the others.',
   },
+  duplicates: {
+    name: 'mutt_ingest_duplicate_events_total',
+    help: 'Events that came again and had been stored before: nothing was done.',
+  },
+  keysReused: {
+    name: 'mutt_ingest_reused_idempotency_keys_total',
+    help: 'Requests stored under an Idempotency-Key that came before with another body.',
+  },
+  idsReused: {
+    name: 'mutt_ingest_reused_event_ids_total',
+    help: 'Events stored under an id that came before with another content.',
+  },
+  resendKeysMax: {
+    name: 'mutt_ingest_resend_keys_max',
+    help: 'Newest keys of a partition that are known; of several threads the least.',
+    kind: 'gauge',
+    merge: 'least',
+  },
+  resendWindow: {
+    name: 'mutt_ingest_resend_window_ms',
+    help: 'How long a key is known, unless it is no more among the newest.',
+    kind: 'gauge',
+    merge: 'least',
+  },
   rejects: { name: 'mutt_ingest_parked_rejects_total', help: 'Unusable records that were parked.' },
   rejectsDropped: {
     name: 'mutt_ingest_dropped_rejects_total',

@@ -6,8 +6,14 @@ import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { ROW, ROW_STAGE, ROW_WORDS, readRow } from '../../gateways/ingest/ingest-port.ts';
 import type { IngestBatch, IngestVerdict } from '../../gateways/ingest/ingest-port.ts';
-import { cutFrame, HOST_DIVERSION, ingestActor, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
-import type { FramePart, IngestRequest } from '../../actors/ingest/ingest-actor.ts';
+import {
+  cutFrame,
+  HOST_DIVERSION,
+  ingestActor,
+  OVERFLOW_LANE,
+  withoutEvents,
+} from '../../actors/ingest/ingest-actor.ts';
+import type { FramePart, IngestRequest, Resend } from '../../actors/ingest/ingest-actor.ts';
 import { RejectQueue } from '../../actors/ingest/reject-queue.ts';
 import type { RejectStore } from '../../actors/ports.ts';
 import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
@@ -28,7 +34,7 @@ export interface IngestThreadParams extends StoreParams, InForce {
   databaseUrl: string;
   partitions: number;
   /** From the memory of the store. */
-  bounds: Pick<MailboxBounds, 'ingest' | 'overflow'>;
+  bounds: Pick<MailboxBounds, 'ingest' | 'overflow' | 'resendKeysMax'>;
   /** What the store must be for an acknowledgement to be true. */
   safety: StoreSafetyOptions;
   /** One float per partition: the highest number acknowledged by any thread of this gateway. */
@@ -39,6 +45,8 @@ export interface IngestThreadParams extends StoreParams, InForce {
 const MAILBOX_MESSAGES_MAX = 100_000;
 const STOP_MS = 8_000;
 const TELL_EVERY_MS = 10_000;
+/** Contract: what is sent again within it is known, unless it is no more among the newest. */
+const RESEND_WINDOW_MS = 86_400_000;
 
 /** What the gateway process hears beside verdicts. */
 export interface LostMessage {
@@ -60,6 +68,8 @@ export const threadMain: ThreadMain = async (host) => {
   const rejects = rejectQueue(host, new PostgresRejectStore(database, () => rejectBounds(settings)));
   const newFrameId = uuidV7Maker(systemClock, (bytes) => randomFillSync(bytes));
   const witnessed = new Float64Array(params.witnessed);
+  const resendKeysMax = (): number =>
+    Math.min(settings['ingest.resend.keysMax'], params.bounds.resendKeysMax);
 
   const writer = createWriter<FramePart, string>({
     store,
@@ -79,6 +89,8 @@ export const threadMain: ThreadMain = async (host) => {
       }
       return frame;
     },
+    without: withoutEvents,
+    markWindow: () => ({ keysMax: resendKeysMax(), ageMsMax: RESEND_WINDOW_MS }),
     witnessed: (partition) => witnessed[partition] ?? 0,
     onAccepted: (partition, accepted) => {
       if (accepted > (witnessed[partition] ?? 0)) witnessed[partition] = accepted;
@@ -101,6 +113,7 @@ export const threadMain: ThreadMain = async (host) => {
         park: (count, at) => rejects.park(count, (nth) => ({ id: formatUuid(newFrameId()), ...at(nth) })),
       },
       count: (events) => host.counters.add(INGEST_COUNTERS.at.events, events),
+      onResend: resendTeller(host),
     }),
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' }, drainAtStop: true },
   );
@@ -108,6 +121,8 @@ export const threadMain: ThreadMain = async (host) => {
   const verdicts = new VerdictBatch((message) => host.post(message));
   const apply = (inForce: InForce): void => {
     ({ settings } = inForce);
+    host.counters.set(INGEST_COUNTERS.at.resendKeysMax, resendKeysMax());
+    host.counters.set(INGEST_COUNTERS.at.resendWindow, RESEND_WINDOW_MS);
     host.post({ type: 'applied', version: inForce.version } satisfies Applied);
   };
   apply(params);
@@ -184,6 +199,24 @@ function openRows(batch: IngestBatch, onVerdict: (verdict: IngestVerdict) => voi
     });
   }
   return requests;
+}
+
+/** Counts resends, and tells of keys and ids that are used for more than one content: a sender's mistake. */
+function resendTeller(host: ThreadHost): (resend: Resend) => void {
+  const { at } = INGEST_COUNTERS;
+  const tellReused = occasionally((count, fields) =>
+    host.log('warn', 'what names a request or an event came again with another content', {
+      count,
+      ...fields,
+    }),
+  );
+  return ({ keyName, duplicates, isKeyReused, idsReused }) => {
+    const keysReused = isKeyReused ? 1 : 0;
+    host.counters.add(at.duplicates, duplicates);
+    host.counters.add(at.keysReused, keysReused);
+    host.counters.add(at.idsReused, idsReused);
+    if (keysReused + idsReused > 0) tellReused(keysReused + idsReused, { lastApiKey: keyName });
+  };
 }
 
 /** Counts what becomes of rejects, and tells of losses: once a while, with how many there were. */

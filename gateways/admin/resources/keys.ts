@@ -59,15 +59,16 @@ export function keyEndpoints(keys: KeysPort): AnyEndpoint[] {
             description: `a list of one or more of ${SCOPES.join(', ')}, each once`,
           }),
           expires_at: Type.Optional(orNull(time)),
+          event_ids: Type.Optional(Type.Boolean()),
           reason: Type.Optional(reason),
         }),
       },
       replies: { 201: { description: 'The key', schema: newKeyDocument } },
       errors: ['E_KEY_EXISTS', 'E_KEYS_FULL', ...STORE_ERRORS],
       answer: async (call) => {
-        const { name: named, scopes, expires_at: expiresAt } = call.body;
+        const { name: named, scopes, expires_at: expiresAt, event_ids: eventIds = false } = call.body;
         const expiresAtMs = msOf(expiresAt ?? undefined, 'expires_at') ?? null;
-        const made = await keys.create({ name: named, scopes, expiresAtMs }, changeOf(call));
+        const made = await keys.create({ name: named, scopes, expiresAtMs, eventIds }, changeOf(call));
         return created(made, path, made.name);
       },
     }),

@@ -80,6 +80,7 @@ export class SocketSession {
   #ackTold = 0;
   #accepted = 0;
   #rejected = 0;
+  #reused = 0;
   #errors: object[] = [];
   #refused: { seq: number; refusal: Refusal; retryAfterMs: number } | undefined;
   #rewind: Rewind | undefined;
@@ -266,6 +267,7 @@ export class SocketSession {
     this.#acked = seq;
     this.#accepted += verdict.accepted;
     this.#rejected += verdict.rejected;
+    if (verdict.isKeyReused === true) this.#reused += 1;
     const room = ERRORS_SHOWN_MAX - this.#errors.length;
     this.#errors.push(
       ...errorsShown(verdict)
@@ -300,6 +302,7 @@ export class SocketSession {
           ack: this.#acked,
           accepted: this.#accepted,
           rejected: this.#rejected,
+          ...(this.#reused === 0 ? {} : { reused: this.#reused }),
           ...(errors.length === 0 ? {} : { errors }),
         }),
       );

@@ -32,6 +32,8 @@ export const SOCKET_PATH = '/api/v2/ingest/ws';
 /** A sender whose key was found good. */
 export interface SocketSender {
   keyName: string;
+  /** Of the API key: see FLAG_. */
+  flags: number;
   presented: string;
   /** Position in SENDERS. */
   sender: number;
@@ -193,7 +195,7 @@ export class SocketServer {
 
   #open(socket: Socket): void {
     const data = socket.getUserData();
-    const { keyName, network, sender, correlationId, name } = data;
+    const { keyName, flags, network, sender, correlationId, name } = data;
     const { intake, counters } = this.#options;
     const source = (data.source = this.#shares.source(keyName, network));
     this.#shares.charge(source, 0, 1);
@@ -205,7 +207,7 @@ export class SocketServer {
       limits: this.#limits,
       budget: new QueueBudget(this.#shares, source),
       counters,
-      submit: (run) => intake.takeRun(run, { keyName, network, sender, correlationId, isGone }),
+      submit: (run) => intake.takeRun(run, { keyName, flags, network, sender, correlationId, isGone }),
       end: (ending) => this.#end(socket, ending),
       wake: () => this.#wake(socket),
       random: this.#random,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { RejectQueue } from '../../../actors/ingest/reject-queue.ts';
-import type { EvictedRejects, Reject } from '../../../actors/ports.ts';
+import type { ParkedRejects, Reject } from '../../../actors/ports.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 
@@ -28,12 +28,12 @@ describe('RejectQueue', () => {
     evicted = 0;
     parked = 0;
     dropped = [];
-    const park = async (rejects: readonly Reject[]): Promise<EvictedRejects> => {
+    const park = async (rejects: readonly Reject[]): Promise<ParkedRejects> => {
       if (hold !== undefined) await hold;
       if (writeMs > 0) await new Promise<void>((resolve) => clock.after(writeMs, resolve));
       if (isAway) throw new CodedError('E_DATABASE_AWAY', 'away');
       writes.push(rejects.map(({ id }) => id));
-      return { ofKey: 2, ofAll: 1 };
+      return { parked: rejects.length, ofKey: 2, ofAll: 1 };
     };
     queue = new RejectQueue({
       store: { park },

@@ -42,6 +42,29 @@ describe('Keys, settings and events over the API', function () {
       expect(readFileSync(join(asking.node.dir, 'snapshot.json'), 'utf8')).to.not.include(reader);
     });
 
+    it('opt in to ids of events: an event that comes again is stored once', async () => {
+      const opted = await key('spec-event-ids', ['ingest'], { event_ids: true });
+      const plain = await key('spec-no-event-ids', ['ingest']);
+      const { body } = await good('getKey', { params: { name: 'spec-event-ids' } });
+      expect(body['event_ids']).to.equal(true);
+      const accepted = async (): Promise<number> => Number((await good('getLedger')).body['accepted']);
+      const before = await accepted();
+      const at = { hostname: 'h', timestamp: new Date().toISOString() };
+      const events = [1, 2].map((id) => JSON.stringify({ ...at, message: 'with an id', id }));
+      for (const sent of [events[0]!, events.join('\n'), `[${events.join(',')}]`]) {
+        expect((await asking.node.post(sent, { 'x-api-key': opted })).status).to.equal(200);
+      }
+      expect((await accepted()) - before).to.equal(2);
+      for (const _ of [1, 2]) await asking.node.post(events[0]!, { 'x-api-key': plain });
+      expect((await accepted()) - before).to.equal(4);
+      await until(
+        async () =>
+          /^mutt_ingest_duplicate_events_total 3$/m.test((await asking.api.send('GET', '/metrics')).text),
+        WAIT_MS,
+        () => 'the duplicates are not counted',
+      );
+    });
+
     it('name who changed what', async () => {
       const changer = await key('spec-changer', ['admin']);
       await asking.api.whenKey(changer, true);

@@ -67,6 +67,47 @@ describe('IngestServer', () => {
       expect(ingest.count('mutt_ingest_request_duration_seconds_bucket', { le: '+Inf' })).to.equal(1);
     });
 
+    it('says when the Idempotency-Key came before with another body', async () => {
+      ingest.store.judge = () => ({
+        status: 'stored',
+        accepted: 1,
+        rejected: 0,
+        errors: [],
+        isKeyReused: true,
+      });
+      const reply = await ingest.post(EVENT, { 'Idempotency-Key': 'k-1' });
+      expect(reply.status).to.equal(200);
+      expect(json(reply)).to.include({ status: 'queued', accepted: 1, idempotency_key_reused: true });
+    });
+
+    it('counts what was stored, and not what is answered once more', async () => {
+      ingest.store.judge = () => ({ status: 'stored', accepted: 5, rejected: 0, errors: [], stored: 2 });
+      expect(json(await ingest.post(EVENT, { 'Idempotency-Key': 'k-1' }))).to.include({ accepted: 5 });
+      expect(ingest.count('mutt_ingest_accepted_events_total')).to.equal(2);
+      expect(ingest.count('mutt_ingest_unclaimed_events_total')).to.equal(0);
+    });
+
+    it('counts what was stored of a request that is answered 503, as unclaimed too', async () => {
+      ingest.store.judge = () => ({ status: 'away', accepted: 0, rejected: 0, errors: [], stored: 2 });
+      expect((await ingest.post(EVENT)).status).to.equal(503);
+      expect(ingest.count('mutt_ingest_accepted_events_total')).to.equal(2);
+      expect(ingest.count('mutt_ingest_unclaimed_events_total')).to.equal(2);
+    });
+
+    it('tells the threads of the API keys whose events have ids', async () => {
+      ingest.keys.replace([
+        keyRecord('plain', KEY),
+        { ...keyRecord('opted', 'another-key'), eventIds: true },
+      ]);
+      await ingest.post(EVENT);
+      await ingest.post(EVENT, { 'X-API-KEY': 'another-key', Prefer: 'handling=strict' });
+      const flags = ingest.store.stored.map(({ hasEventIds, isStrict }) => [hasEventIds, isStrict]);
+      expect(flags).to.deep.equal([
+        [false, false],
+        [true, true],
+      ]);
+    });
+
     it('takes all three routes, and marks the old one as deprecated', async () => {
       for (const path of ['/api/v2/ingest', '/ingest', '/api/v1/ingest', '/ingest?source=x']) {
         const reply = await ingest.post(EVENT, {}, path);

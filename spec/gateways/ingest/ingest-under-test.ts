@@ -21,6 +21,7 @@ export interface StoredRow {
   dialect: string;
   hint: string;
   isStrict: boolean;
+  hasEventIds: boolean;
   keyName: string;
   sender: string;
   correlationId: string;

@@ -2,7 +2,7 @@
  * The real ingest server before the real ingest actor, over a store in memory: what a relay sends over the wire, and which
  * events and rejects come of it. Only the threads between the two, and the databases behind, are left out.
  */
-import { cutFrame, INGEST_LANE, ingestActor } from '../../../actors/ingest/ingest-actor.ts';
+import { cutFrame, INGEST_LANE, ingestActor, withoutEvents } from '../../../actors/ingest/ingest-actor.ts';
 import type { FramePart, IngestMessage, ParkedPart } from '../../../actors/ingest/ingest-actor.ts';
 import { decodeFrame } from '../../../actors/ingest/frame.ts';
 import { uuidV7Maker } from '../../../actors/ingest/uuid-v7.ts';
@@ -15,7 +15,7 @@ import type { ActorRef } from '../../../runtime/actor-ref.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
 import { createWriter } from '../../../runtime/durable/writer.ts';
-import { WIDE } from '../../runtime/durable/store-under-test.ts';
+import { WIDE, WINDOW } from '../../runtime/durable/store-under-test.ts';
 import { startIngest } from './ingest-under-test.ts';
 import type { IngestUnderTest } from './ingest-under-test.ts';
 
@@ -35,6 +35,8 @@ export class RelayBed {
       store: this.#store,
       bounds: () => WIDE,
       cut: (submissions) => cutFrame(newFrameId, systemClock.wallMs(), submissions),
+      without: withoutEvents,
+      markWindow: () => WINDOW,
       onStoreOlder: () => Promise.reject(new Error('not expected')),
     });
     const actor = this.#system.spawn(

@@ -201,7 +201,7 @@ describe('openConnection', function () {
 
   it('says which constraint a row breaks', async () => {
     const error = await rejectionOf(
-      database.connection.rows('insert_api_key', ['', ['read'], Buffer.alloc(32), null, '']),
+      database.connection.rows('insert_api_key', ['', ['read'], Buffer.alloc(32), null, '', false]),
     );
     expect(error).to.include({ code: 'E_ROW_INVALID', kind: 'permanent' });
     expect(error['details']).to.include({ table: 'api_keys', constraint: 'api_keys_name_not_empty' });

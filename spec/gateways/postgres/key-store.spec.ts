@@ -36,6 +36,7 @@ describe('PostgresKeyStore', function () {
       hmac: hmacOf('b'),
       expiresAtMs: NOW_MS + 1_000,
       pepperFingerprint: 'p1',
+      eventIds: true,
     };
     await store.insert(first, AUTHOR);
     await store.insert({ ...second, hmac: new Uint8Array(second.hmac) }, AUTHOR);
@@ -51,7 +52,12 @@ describe('PostgresKeyStore', function () {
         scopes: ['ingest'],
         hmacSha256s: [{ hmac: hmacOf('b').toString('hex'), expiresAt: NOW_MS + 1_000 }],
         pepperFingerprint: 'p1',
+        eventIds: true,
       },
+    ]);
+    expect([await store.get('admin'), await store.get('relay')].map((key) => key?.eventIds)).to.deep.equal([
+      false,
+      true,
     ]);
   });
 

@@ -116,10 +116,10 @@ describe('PostgresRejectStore', function () {
     const store = new PostgresRejectStore(database.connection, () => bounds);
     const quiet = Array.from({ length: 3 }, () => rejectOf({ keyName: 'quiet' }));
     const flood = Array.from({ length: 17 }, () => rejectOf({ keyName: 'flood' }));
-    expect(await store.park([...quiet, ...flood])).to.deep.equal({ ofKey: 0, ofAll: 0 });
+    expect(await store.park([...quiet, ...flood])).to.deep.equal({ parked: 20, ofKey: 0, ofAll: 0 });
     // One more of the quiet key: its own oldest stay, and the flood makes room.
     quiet.push(rejectOf({ keyName: 'quiet' }));
-    expect(await store.park(quiet.slice(3))).to.deep.equal({ ofKey: 0, ofAll: 3 });
+    expect(await store.park(quiet.slice(3))).to.deep.equal({ parked: 1, ofKey: 0, ofAll: 3 });
     expect(await kept('quiet')).to.deep.equal(quiet.map(({ id }) => id));
     expect(await kept('flood')).to.deep.equal(flood.slice(3).map(({ id }) => id));
     expect(await store.totals()).to.deep.equal([

@@ -21,14 +21,18 @@ describe('the gateway process', function () {
   it('ends as asked, with everything it acknowledged in its witness', async () => {
     const { port, keys, params, child, heard } = await startGateway(database.url);
     try {
-      const reply = await fetch(`http://127.0.0.1:${port}/api/v2/ingest`, {
-        method: 'POST',
-        headers: { 'x-api-key': keys['relay'] ?? '' },
-        body: Array.from({ length: 7 }, (_, n) =>
-          JSON.stringify({ hostname: 'fw-01', message: `m${n}`, timestamp: new Date().toISOString() }),
-        ).join('\n'),
-      });
-      expect(await reply.json()).to.include({ accepted: 7 });
+      const body = Array.from({ length: 7 }, (_, n) =>
+        JSON.stringify({ hostname: 'fw-01', message: `m${n}`, timestamp: new Date().toISOString() }),
+      ).join('\n');
+      // The second is a resend: answered the same, and stored once.
+      for (const _ of [1, 2]) {
+        const reply = await fetch(`http://127.0.0.1:${port}/api/v2/ingest`, {
+          method: 'POST',
+          headers: { 'x-api-key': keys['relay'] ?? '', 'idempotency-key': 'k-1' },
+          body,
+        });
+        expect(await reply.json()).to.include({ accepted: 7 });
+      }
       expect(await child.stop(STOP_MS)).to.deep.equal({ kind: 'shutdown' });
       const { highest } = JSON.parse(readFileSync(params.witnessFile, 'utf8')) as {
         highest: Record<string, number>;

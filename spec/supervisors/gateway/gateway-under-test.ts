@@ -46,6 +46,7 @@ export async function startGateway(
     bounds: {
       ingest: { entriesMax: 10_000_000, bytesMax: 4_000_000_000 },
       overflow: { entriesMax: 10_000_000, bytesMax: 4_000_000_000 },
+      resendKeysMax: 1_000,
     },
     safety: { boundsBytes: 1 },
     keys: Object.entries(keys).map(([name, key]) => ({

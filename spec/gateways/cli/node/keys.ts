@@ -58,6 +58,14 @@ export function describeKeys(node: GivenNode): void {
       await whenAccepted(key, true);
     });
 
+    it('opts in to ids of events only when it is told to', async () => {
+      const [opted, plain] = [freshName(), freshName()];
+      expect(await cli.run('keys', 'create', opted, '--scope', 'ingest', '--event-ids')).to.equal(0);
+      expect(await cli.run('keys', 'create', plain, '--scope', 'ingest')).to.equal(0);
+      const keys = new Map((await list()).map((key) => [key.name, key.event_ids]));
+      expect([keys.get(opted), keys.get(plain)]).to.deep.equal([true, false]);
+    });
+
     it('never writes over a file, and makes no key without a place for it', async () => {
       const path = cli.file('taken.key', 'precious');
       const name = freshName();

@@ -126,6 +126,23 @@ describe('A session of the ingest socket', function () {
     ]);
   });
 
+  it('says in its acks how many numbers came before with another content', async () => {
+    bed.ingest.store.judge = ({ body }) => ({
+      status: 'stored',
+      accepted: 1,
+      rejected: 0,
+      errors: [],
+      ...(body.includes('again') ? { isKeyReused: true } : {}),
+    });
+    const client = await bed.open({ 'Mutt-Session': 's' });
+    client.send(numbered(1, 'new'));
+    await until(() => ackOf(client) === 1);
+    expect(told(client, 'ack').at(-1)).to.not.have.property('reused');
+    for (const seq of [2, 3]) client.send(numbered(seq, 'again'));
+    await until(() => ackOf(client) === 3);
+    expect(told(client, 'ack').at(-1)).to.include({ accepted: 3, reused: 2 });
+  });
+
   it('refuses from the first message that found no room, offers one credit later, then all of it again', async () => {
     let isFull = true;
     bed.ingest.store.judge = ({ body }) =>
