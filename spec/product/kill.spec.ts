@@ -66,11 +66,13 @@ describe('A node harmed under traffic', function () {
     expect(row.answered).to.be.above(1_000);
     expect(row.alerts).to.be.above(100);
     expect(row.unanswered).to.be.above(0);
+    expect(row.resent.unanswered).to.be.above(0);
+    expect(row.resent.answered).to.be.above(0);
     expect(row.socketAnswered).to.be.above(500);
     expect(row.socketBreaks, 'connections of WebSockets that broke').to.be.above(4);
   });
 
-  it('has stored every answered event, of requests exactly once and no other more than once', () => {
+  it('has stored every answered event exactly once and no other more than once, resends or not', () => {
     expect({ lost: row.lost, doubled: row.doubled }).to.deep.equal({ lost: 0, doubled: 0 });
   });
 
