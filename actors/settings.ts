@@ -131,7 +131,7 @@ const TABLE = {
   }),
   'ingest.resend.keysMax': integer('keys', 25_000, 1_000, 10_000_000, {
     description:
-      'Newest Idempotency-Keys, and ids of events, by which a resend is known, per partition; fewer where a tenth of the memory for mailboxes does not suffice.',
+      'Newest Idempotency-Keys, and ids of events, by which a resend is known, per partition; fewer where 8 % of the memory for mailboxes does not suffice.',
     reacts: 'every ingest thread, from its next frame on',
   }),
   'forward.retry.baseMs': integer('ms', 1_000, 10, HOUR_MS, {

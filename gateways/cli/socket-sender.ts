@@ -3,7 +3,7 @@
  * whichever gateway takes it.
  *
  * Invariant: every event that may have been stored ends in exactly one of accepted, rejected or unanswered. After a
- * connection that broke, what had no ack is sent again: it may be stored twice.
+ * connection that broke, what had no ack is sent again: the node knows what of it is stored.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { sleep } from '../../runtime/clock.ts';

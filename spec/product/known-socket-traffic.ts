@@ -56,10 +56,6 @@ export class KnownSocketTraffic {
     return new Set(this.#made.flatMap((ids, session) => ids.slice(this.#acked[session])));
   }
 
-  isOne(id: string): boolean {
-    return id.startsWith(`${this.#options.name}.`);
-  }
-
   start(): void {
     this.#running = Promise.all(this.#made.map((_, session) => this.#session(session)));
   }
