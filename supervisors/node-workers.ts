@@ -41,6 +41,7 @@ import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './thread
 import type { ForwardThreadParams, FromForwardThread } from './threads/forward-thread.ts';
 import type { MatchThreadParams } from './threads/match-thread.ts';
 import type { WaitReport } from './threads/partition-waits.ts';
+import type { TlsMaterial } from '../gateways/http/tls-material.ts';
 import type { RemediationThreadParams } from './threads/remediation-thread.ts';
 import { ThreadReports, threadLog } from './thread-reports.ts';
 import type { StoreParams } from './threads/store.ts';
@@ -55,6 +56,8 @@ export interface NodeWorkersOptions {
   acknowledgements: Acknowledgements;
   /** Where the stores are; known once they run. */
   storeUrls: () => { redisUrl: string; databaseUrl: string };
+  /** Of the ingest port; undefined: it speaks plain HTTP. */
+  tls: () => TlsMaterial | undefined;
   child: (id: string, start: StartChild) => ChildSpec;
   /** A worker is no more: what is kept of it by name can go. */
   onLeft: (id: string) => void;
@@ -160,6 +163,13 @@ export class NodeWorkers {
     this.#sizes.match.aimAt(settings['pool.match.size']);
     this.#sizes.forward.aimAt(settings['pool.forward.size']);
     this.#sizes.gateway.aimAt(settings['pool.gateway.size']);
+  }
+
+  /** The certificate that holds now goes to every gateway. */
+  tellTls(): void {
+    const tls = this.#options.tls();
+    if (tls === undefined) return;
+    for (const { id } of this.gateways.slots) this.#post(id, { type: 'tls', tls } satisfies ToGateway);
   }
 
   /** What was set for all nodes; undefined before the stores are there. */
@@ -280,6 +290,7 @@ export class NodeWorkers {
   #fromGateway(message: FromGateway): void {
     const { acknowledgements } = this.#options;
     if (message.type === 'applied') this.#hasApplied(message.worker, message);
+    else if (message.type === 'listening') this.tellTls();
     else if (message.type === 'left') this.#applied.delete(message.worker);
     else if (message.type === 'witnessed') acknowledgements.note(message.highest);
     else acknowledgements.lost(message.ranges);
@@ -362,6 +373,7 @@ export class NodeWorkers {
       ...this.#gatewayInForce(),
       host: config.ingestHost,
       port: config.ingestPort,
+      tls: this.#options.tls(),
       partitions: config.partitions,
       bounds: this.#requireGround().bounds,
       safety: this.#requireGround().safety,

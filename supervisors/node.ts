@@ -42,8 +42,9 @@ import { NodeWorkers } from './node-workers.ts';
 import { patientStart } from './patient-start.ts';
 import { RateHistory } from './rate-history.ts';
 import { NODE_INTENSITY, RESTART_BACKOFF, THREAD_INTENSITY, isOwnFault } from './restart-policy.ts';
-import { portUrl } from './static-config.ts';
+import { ingestTlsFiles, portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
+import { TlsKeeper } from './tls-keeper.ts';
 import { treeEventDocument } from './tree-event-document.ts';
 
 export interface NodeOptions {
@@ -67,6 +68,8 @@ export class MuttNode {
   readonly #redis: ServerChild;
   readonly #postgres: ServerChild;
   readonly #acknowledgements: Acknowledgements;
+  /** undefined: the ingest port speaks plain HTTP. */
+  readonly #tls: TlsKeeper | undefined;
   readonly #workers: NodeWorkers;
   readonly #tree: Supervisor;
   readonly #adminCalls: Calls;
@@ -81,6 +84,12 @@ export class MuttNode {
     const { config, dataDir, keys, log, version } = options;
     this.#config = config;
     this.#acknowledgements = new Acknowledgements(systemClock, log);
+    const tlsFiles = ingestTlsFiles(config);
+    if (tlsFiles !== undefined) {
+      const onRenewed = (): void => this.#workers.tellTls();
+      this.#tls = new TlsKeeper({ files: tlsFiles, clock: systemClock, log, onRenewed });
+      this.#collector.attachBlock('tls', this.#tls.counters);
+    }
     const say = (text: string): void => log.info(text);
     this.#redis = new ServerChild((port) =>
       startPrivateRedis({
@@ -106,6 +115,7 @@ export class MuttNode {
       collector: this.#collector,
       acknowledgements: this.#acknowledgements,
       storeUrls: () => this.#storeUrls,
+      tls: () => this.#tls?.material,
       child: (id, start) => this.#child(id, start, STOP_MS),
       onLeft: (id) => this.#running.delete(id),
       onAdminMessage: (payload) => this.#fromAdmin(payload),
@@ -137,10 +147,12 @@ export class MuttNode {
 
   /** Rejects with the coded reason when a part cannot start; everything started is stopped again by then. */
   async start(): Promise<void> {
+    await this.#tls?.start();
     this.#rates.start();
     try {
       await this.#tree.start();
     } catch (thrown) {
+      await this.#tls?.stop();
       await this.#workers.close();
       throw mendableCause(thrown);
     }
@@ -149,6 +161,7 @@ export class MuttNode {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#rates.stop();
+    await this.#tls?.stop();
     const resized = this.#workers.stopResizing();
     await this.#tree.stop(NODE_STOP_MS);
     await resized;

@@ -10,6 +10,7 @@ import { allowedValues, checkSetting, checkTogether, findSetting } from '../acto
 import type { NodeDefaults, SettingKey } from '../actors/settings.ts';
 import { CodedError, messageOf } from '../runtime/errors.ts';
 import { nearestWord } from '../runtime/nearest-word.ts';
+import type { TlsFiles } from '../gateways/http/tls-material.ts';
 
 export interface StaticConfig {
   /** undefined: a private Redis of this node. */
@@ -20,6 +21,11 @@ export interface StaticConfig {
   dataDir: string | undefined;
   ingestHost: string;
   ingestPort: number;
+  /** undefined: the ingest port speaks plain HTTP. */
+  ingestTlsCertificateFile: string | undefined;
+  ingestTlsKeyFile: string | undefined;
+  /** With it clients must show a certificate. */
+  ingestTlsClientCaFile: string | undefined;
   healthHost: string;
   healthPort: number;
   adminHost: string;
@@ -82,7 +88,7 @@ const text = {
 };
 
 /** Absolute, since servers and child processes that are told it have other working directories. */
-const directory = {
+const path = {
   allowed: text.allowed,
   parse: (value: string): string => resolve(text.parse(value)),
 };
@@ -124,7 +130,7 @@ export const STATIC_VARIABLES: {
   dataDir: {
     name: 'MUTT_DATA_DIR',
     default: undefined,
-    ...directory,
+    ...path,
     description: 'Where this node keeps its data, keys and logs.',
   },
   ingestHost: {
@@ -138,6 +144,24 @@ export const STATIC_VARIABLES: {
     default: 8080,
     ...integer(1, 65_535),
     description: 'Port for relays.',
+  },
+  ingestTlsCertificateFile: {
+    name: 'MUTT_INGEST_TLS_CERT_FILE',
+    default: undefined,
+    ...path,
+    description: 'Certificate chain (PEM) of the ingest port: it speaks TLS, and no plain HTTP.',
+  },
+  ingestTlsKeyFile: {
+    name: 'MUTT_INGEST_TLS_KEY_FILE',
+    default: undefined,
+    ...path,
+    description: 'Private key (PEM) of the certificate.',
+  },
+  ingestTlsClientCaFile: {
+    name: 'MUTT_INGEST_TLS_CLIENT_CA_FILE',
+    default: undefined,
+    ...path,
+    description: 'Authorities (PEM) of client certificates: a client without one is refused.',
   },
   healthHost: {
     name: 'MUTT_HEALTH_HOST',
@@ -233,7 +257,15 @@ export const SETTING_VARIABLES: Readonly<Partial<Record<SettingKey, string>>> = 
 export function portUrl(config: StaticConfig, port: 'ingest' | 'health' | 'admin'): string {
   const listening = config[`${port}Host`];
   const host = listening === '0.0.0.0' ? '127.0.0.1' : listening === '::' ? '::1' : listening;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${config[`${port}Port`]}`;
+  const scheme = port === 'ingest' && ingestTlsFiles(config) !== undefined ? 'https' : 'http';
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${config[`${port}Port`]}`;
+}
+
+/** undefined: the ingest port speaks plain HTTP. */
+export function ingestTlsFiles(config: StaticConfig): TlsFiles | undefined {
+  const { ingestTlsCertificateFile: certificateFile, ingestTlsKeyFile: keyFile } = config;
+  if (certificateFile === undefined || keyFile === undefined) return undefined;
+  return { certificateFile, keyFile, clientCaFile: config.ingestTlsClientCaFile };
 }
 
 /** Reads the environment. Throws `E_CONFIG_INVALID` that lists every fault. */
@@ -262,6 +294,7 @@ export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
     faults.push(`${name}: no such setting${nearest === undefined ? '' : `; did you mean ${nearest}?`}`);
   }
   faults.push(...portFaults(config as unknown as StaticConfig));
+  faults.push(...tlsFaults(config as unknown as StaticConfig));
   if (faults.length > 0) {
     throw new CodedError('E_CONFIG_INVALID', `the environment cannot be used:\n  ${faults.join('\n  ')}`, {
       details: { faults },
@@ -304,6 +337,16 @@ function portFaults(config: StaticConfig): string[] {
     ports.set(config[key], name);
   }
   return faults;
+}
+
+/** None of them means anything alone; and a client CA that is not looked at would look like safety. */
+function tlsFaults(config: StaticConfig): string[] {
+  const keys = ['ingestTlsCertificateFile', 'ingestTlsKeyFile', 'ingestTlsClientCaFile'] as const;
+  const given = keys.find((key) => config[key] !== undefined);
+  if (given === undefined) return [];
+  return keys
+    .filter((key) => key !== 'ingestTlsClientCaFile' && config[key] === undefined)
+    .map((key) => `${STATIC_VARIABLES[key].name}: is needed beside ${STATIC_VARIABLES[given].name}`);
 }
 
 /** Set by MUTT for its own processes and specs. */

@@ -9,17 +9,27 @@
  * connection; idle connections, and heads and bodies slower than 16 KB/s, are closed after 10 to 13 s; request heads are
  * limited to 4 KiB; two requests sent without waiting for the first answer close the connection, unless the first was
  * answered at once: then answers that the peer does not read are kept in memory without a bound. It answers
- * `Expect: 100-continue` itself.
+ * `Expect: 100-continue` itself. Of TLS it takes versions 1.2 and 1.3 only; asked for client certificates it refuses a
+ * wrong one in the handshake, but serves whoever shows none: those are turned away here.
+ *
+ * An app keeps its certificate for life. So with TLS one app only accepts, and hands every connection to the app that
+ * has the present certificate; for a new certificate that one is replaced and the listening socket never closed, since
+ * connections that wait in its queue would be reset. Requests and WebSockets of the replaced app go on; its other
+ * connections end with their next reply. (Handing over is stable within a thread; between threads it is not.)
  */
 import { randomUUID } from 'node:crypto';
 import * as uws from 'uWebSockets.js';
 import { CodedError } from '../../runtime/errors.ts';
 import { writeProblem } from './problem.ts';
 import type { HttpRequest, HttpResponse } from './exchange.ts';
+import { TLS_CIPHERS, withTlsFiles } from './tls-files.ts';
+import type { TlsMaterial } from './tls-material.ts';
 
 export type HttpHandler = (response: HttpResponse, request: HttpRequest) => void | Promise<void>;
 
-export type WebSocketBehavior<Data> = uws.WebSocketBehavior<Data>;
+/** The upgrade is the one moment at which a client can be turned away. */
+export type WebSocketBehavior<Data> = uws.WebSocketBehavior<Data> &
+  Required<Pick<uws.WebSocketBehavior<Data>, 'upgrade'>>;
 export type WebSocket<Data> = uws.WebSocket<Data>;
 
 export type HttpMethod = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'head' | 'options' | 'any';
@@ -31,9 +41,32 @@ export interface HttpServerOptions {
   onFault: (fault: unknown, faultId: string) => void;
   /** The number of open connections changed; `refused` when the last one was over the limit. */
   onConnections?: (open: number, refused: boolean) => void;
+  /** Without it the server speaks plain HTTP, and cannot begin to speak TLS later. */
+  tls?: TlsMaterial | undefined;
+  /** A client that should have shown a certificate had none: its connection is closed without an answer. */
+  onUncertified?: () => void;
+}
+
+/** What the type definitions leave out. */
+interface NativeApp extends uws.TemplatedApp {
+  getDescriptor(): number;
+  /** Accepted connections go to it instead. */
+  addChildAppDescriptor(descriptor: number): void;
+  removeChildAppDescriptor(descriptor: number): void;
+}
+
+/** An app with all routes, and the connections it serves. */
+interface Serving {
+  readonly app: NativeApp;
+  readonly tls: TlsMaterial | undefined;
+  /** Another has taken its place: each connection ends with its next reply. */
+  isRetired: boolean;
+  connections: number;
 }
 
 const PORT_MAX = 65_535;
+/** Replaced apps whose WebSockets live on. A further one costs the oldest its WebSockets; clients make them again. */
+const RETIRED_MAX = 8;
 const INTERNAL_FAULT = {
   status: '500 Internal Server Error',
   code: 'E_INTERNAL',
@@ -44,24 +77,25 @@ const INTERNAL_FAULT = {
 (uws as unknown as { _cfg(option: string): void })._cfg('silent');
 
 export class HttpServer {
-  readonly #app = uws.App();
   readonly #options: HttpServerOptions;
+  /** What was added so far, to be added to the next app too. */
+  readonly #routes: ((serving: Serving) => void)[] = [];
+  /** What listens: with TLS it does nothing else. */
+  readonly #acceptor: NativeApp;
+  #serving: Serving;
+  #retired: Serving[] = [];
   #listenSocket: uws.us_listen_socket | undefined;
   #connections = 0;
   #closed = false;
 
+  /** Throws E_TLS_UNUSABLE. */
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#app.filter((response, change) => {
-      this.#connections += change;
-      const refused = change > 0 && this.#connections > options.connectionsMax;
-      try {
-        options.onConnections?.(this.#connections, refused);
-      } catch (fault) {
-        options.onFault(fault, randomUUID());
-      }
-      if (refused) response.close();
-    });
+    this.#serving = this.#newServing(options.tls);
+    this.#acceptor = this.#serving.app;
+    if (options.tls === undefined) return;
+    this.#acceptor = newApp(options.tls);
+    this.#acceptor.addChildAppDescriptor(this.#serving.app.getDescriptor());
   }
 
   /** Open connections, those about to be refused included. */
@@ -72,13 +106,17 @@ export class HttpServer {
   /** Adds a route. `pattern` as uWebSockets.js has it: `/a/:name`, `/b/*`. An exact method goes before `any`. */
   route(method: HttpMethod, pattern: string, handler: HttpHandler): this {
     const guarded = this.#guard(handler);
-    this.#app[method === 'delete' ? 'del' : method](pattern, guarded);
-    return this;
+    return this.#add((serving) => {
+      const checked = this.#behindTls(serving, guarded);
+      serving.app[method === 'delete' ? 'del' : method](pattern, checked);
+    });
   }
 
   webSocket<Data>(pattern: string, behavior: WebSocketBehavior<Data>): this {
-    this.#app.ws(pattern, behavior);
-    return this;
+    return this.#add((serving) => {
+      const upgrade = this.#behindTls(serving, behavior.upgrade);
+      serving.app.ws(pattern, { ...behavior, upgrade });
+    });
   }
 
   /**
@@ -93,7 +131,7 @@ export class HttpServer {
       });
     }
     let taken: uws.us_listen_socket | false = false;
-    this.#app.listen(host, port, (socket) => {
+    this.#acceptor.listen(host, port, (socket) => {
       taken = socket;
     });
     if (taken === false) {
@@ -104,6 +142,21 @@ export class HttpServer {
     }
     this.#listenSocket = taken;
     return uws.us_socket_local_port(taken);
+  }
+
+  /**
+   * Connections made from now on get this certificate, and the check of client certificates that comes with it. Throws
+   * E_TLS_UNUSABLE, and then everything stays as it was.
+   */
+  renewTls(tls: TlsMaterial): void {
+    const old = this.#serving;
+    if (old.tls === undefined) throw plainServer();
+    this.#serving = this.#newServing(tls);
+    this.#acceptor.addChildAppDescriptor(this.#serving.app.getDescriptor());
+    this.#acceptor.removeChildAppDescriptor(old.app.getDescriptor());
+    old.isRetired = true;
+    this.#retired = [...this.#retired.filter(({ connections }) => connections > 0), old];
+    if (this.#retired.length > RETIRED_MAX) this.#retired.shift()?.app.close();
   }
 
   get isListening(): boolean {
@@ -123,7 +176,50 @@ export class HttpServer {
     if (this.#closed) return;
     this.#closed = true;
     this.stopAccepting();
-    this.#app.close();
+    for (const { app } of [this.#serving, ...this.#retired]) app.close();
+  }
+
+  #newServing(tls: TlsMaterial | undefined): Serving {
+    const app = newApp(tls);
+    const serving: Serving = { app, tls, isRetired: false, connections: 0 };
+    app.filter((response, change) => {
+      serving.connections += change;
+      this.#connections += change;
+      const { connectionsMax, onConnections, onFault } = this.#options;
+      const refused = change > 0 && this.#connections > connectionsMax;
+      try {
+        onConnections?.(this.#connections, refused);
+      } catch (fault) {
+        onFault(fault, randomUUID());
+      }
+      if (refused) response.close();
+    });
+    for (const add of this.#routes) add(serving);
+    return serving;
+  }
+
+  #add(add: (serving: Serving) => void): this {
+    this.#routes.push(add);
+    add(this.#serving);
+    return this;
+  }
+
+  /** Plain HTTP pays nothing for what only TLS needs. */
+  #behindTls<R extends unknown[]>(
+    serving: Serving,
+    handler: (response: uws.HttpResponse, ...rest: R) => void | Promise<void>,
+  ): (response: uws.HttpResponse, ...rest: R) => void | Promise<void> {
+    if (serving.tls === undefined) return handler;
+    const mustBeCertified = serving.tls.clientCa !== undefined;
+    return (response, ...rest) => {
+      if (mustBeCertified && !isCertified(response)) {
+        this.#options.onUncertified?.();
+        response.close();
+        return;
+      }
+      if (serving.isRetired) endConnectionWith(response);
+      return handler(response, ...rest);
+    };
   }
 
   #guard(handler: HttpHandler): (response: uws.HttpResponse, request: uws.HttpRequest) => void {
@@ -147,4 +243,43 @@ export class HttpServer {
       // The request was answered or aborted before the handler failed: there is nobody left to tell.
     }
   }
+}
+
+function newApp(tls: TlsMaterial | undefined): NativeApp {
+  if (tls === undefined) return uws.App() as NativeApp;
+  return withTlsFiles(tls, (files) => {
+    try {
+      return uws.SSLApp({
+        cert_file_name: files.certificate,
+        key_file_name: files.key,
+        ...(files.clientCa === undefined ? {} : { ca_file_name: files.clientCa }),
+        ssl_ciphers: TLS_CIPHERS,
+      }) as NativeApp;
+    } catch {
+      // It says no more than that it failed.
+      throw new CodedError(
+        'E_TLS_UNUSABLE',
+        'the TLS library refuses the certificate, its key or the client CA',
+        { mend: 'Give a key and certificates of a usual kind: EC on P-256, or RSA of 2048 bits.' },
+      );
+    }
+  });
+}
+
+/** A certificate that does not verify has ended the handshake, so one that is there has been verified. */
+function isCertified(response: uws.HttpResponse): boolean {
+  // The type definitions leave it out.
+  const peer = (response as unknown as { getX509Certificate(): ArrayBuffer | string }).getX509Certificate();
+  return (typeof peer === 'string' ? peer.length : peer.byteLength) > 0;
+}
+
+function endConnectionWith(response: uws.HttpResponse): void {
+  const end = response.end.bind(response);
+  response.end = (body) => end(body, true);
+}
+
+function plainServer(): CodedError {
+  return new CodedError('E_TLS_UNUSABLE', 'a server that speaks plain HTTP cannot begin to speak TLS', {
+    kind: 'defect',
+  });
 }

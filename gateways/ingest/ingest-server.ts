@@ -19,6 +19,7 @@ import type { KeyCheck } from '../http/key-ring.ts';
 import type { GatewayLog } from '../http/log.ts';
 import { areKeysDifferent, presentedKey } from '../http/presented-key.ts';
 import { HttpServer } from '../http/server.ts';
+import type { TlsMaterial } from '../http/tls-material.ts';
 import { FLAG_EVENT_IDS } from './ingest-port.ts';
 import type { IngestPort } from './ingest-port.ts';
 import { Intake } from './intake.ts';
@@ -58,6 +59,8 @@ export interface IngestServerOptions {
   limits?: Partial<IngestLimits>;
   sockets?: Partial<SocketLimits>;
   brake?: Omit<FailureBrakeOptions, 'clock'>;
+  /** Without it the port speaks plain HTTP. */
+  tls?: TlsMaterial | undefined;
 }
 
 export interface DrainOutcome {
@@ -107,6 +110,8 @@ export class IngestServer {
         this.#counters.set(INGEST_COUNTER.connections, open);
         if (isRefused) this.#counters.add(INGEST_COUNTER.refusedConnections, 1);
       },
+      tls: options.tls,
+      onUncertified: () => this.#counters.add(INGEST_COUNTER.uncertifiedRequests, 1),
     });
     this.#intake = new Intake({
       port: options.port,
@@ -142,6 +147,20 @@ export class IngestServer {
     const taken = this.#http.listen(port, host);
     this.#intake.start();
     return taken;
+  }
+
+  /**
+   * Connections made from now on get this certificate; open ones go on. Throws E_TLS_UNUSABLE, and then the certificate
+   * stays what it was.
+   */
+  renewTls(tls: TlsMaterial): void {
+    try {
+      this.#http.renewTls(tls);
+      this.#counters.add(INGEST_COUNTER.tlsRenewals, 1);
+    } catch (thrown) {
+      this.#counters.add(INGEST_COUNTER.failedTlsRenewals, 1);
+      throw thrown;
+    }
   }
 
   get listening(): boolean {

@@ -130,6 +130,20 @@ export const INGEST_COUNTER = {
     'counter',
     'Connections over the limit.',
   ),
+  uncertifiedRequests: define(
+    'mutt_ingest_uncertified_requests_total',
+    'counter',
+    'Requests without a client certificate where one is asked for: closed without an answer.',
+  ),
+  tlsRenewals: define('mutt_ingest_tls_renewals_total', 'counter', 'New certificates by what came of them.', {
+    status: 'success',
+  }),
+  failedTlsRenewals: define(
+    'mutt_ingest_tls_renewals_total',
+    'counter',
+    'New certificates by what came of them.',
+    { status: 'fail' },
+  ),
   durationSum: define('mutt_ingest_request_duration_seconds_sum', 'counter', 'Seconds, stored requests.'),
   durationCount: define('mutt_ingest_request_duration_seconds_count', 'counter', 'Stored requests.'),
   inFlightRequests: define('mutt_ingest_in_flight_requests', 'gauge', 'Requests taken and not yet answered.'),

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { after, before, describe, it } from 'mocha';
+import { makeAuthority } from '../support/certificates.ts';
 import { freePorts } from '../support/free-port.ts';
 import { processesOf } from '../support/node-under-test.ts';
 import { specDatabaseUrl, specRedisUrl, startOwnRedis } from '../support/servers.ts';
@@ -70,6 +71,18 @@ describe('A start that is refused', function () {
     return refusal;
   }
 
+  it('names the certificate file that cannot be used, before anything has started', async () => {
+    const dir = newDirectory();
+    const { text } = await start(
+      { MUTT_INGEST_TLS_CERT_FILE: join(root, 'none.crt'), MUTT_INGEST_TLS_KEY_FILE: join(root, 'none.key') },
+      dir,
+    );
+    expect(text)
+      .to.include(`the TLS certificate cannot be read from ${join(root, 'none.crt')}: there is no such file`)
+      .and.include('E_TLS_FILE_UNREADABLE');
+    expect(existsSync(join(dir, 'postgres'))).to.equal(false);
+  });
+
   for (const [name, variable] of [
     ['ingest', 'MUTT_INGEST_PORT'],
     ['health', 'MUTT_HEALTH_PORT'],
@@ -125,7 +138,13 @@ describe('A start that is refused', function () {
   });
 
   it('says that PostgreSQL cannot be reached while there is no rule set on disk, and shows no password', async () => {
+    const { certificate, key } = await (await makeAuthority('ours')).issue('server');
+    writeFileSync(join(root, 'server.crt'), certificate);
+    writeFileSync(join(root, 'server.key'), key, { mode: 0o600 });
     const { text } = await start({
+      // Whoever looks after these must not hold up the end.
+      MUTT_INGEST_TLS_CERT_FILE: join(root, 'server.crt'),
+      MUTT_INGEST_TLS_KEY_FILE: join(root, 'server.key'),
       REDIS_URL: await specRedisUrl(),
       MUTT_KEY_PREFIX: `refused-${process.pid}`,
       DATABASE_URL: 'postgres://mutt:pass-word@127.0.0.1:1/mutt',

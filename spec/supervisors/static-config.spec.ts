@@ -1,7 +1,12 @@
 import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { STATIC_VARIABLES, portUrl, readStaticConfig } from '../../supervisors/static-config.ts';
+import {
+  STATIC_VARIABLES,
+  ingestTlsFiles,
+  portUrl,
+  readStaticConfig,
+} from '../../supervisors/static-config.ts';
 import { thrownBy } from '../support/rejection.ts';
 
 const faultsOf = (env: NodeJS.ProcessEnv): string[] => {
@@ -53,6 +58,29 @@ describe('readStaticConfig', () => {
     expect(portUrl(config, 'admin')).to.equal('http://[::1]:8090');
     expect(portUrl(config, 'health')).to.equal('http://node-1.example:8081');
     expect(portUrl(config, 'ingest')).to.equal('http://127.0.0.1:8080');
+  });
+
+  it('speaks TLS on the ingest port with a certificate and its key, and takes no part of that alone', () => {
+    const files = {
+      MUTT_INGEST_TLS_CERT_FILE: 'tls/server.crt',
+      MUTT_INGEST_TLS_KEY_FILE: '/tls/server.key',
+    };
+    const config = readStaticConfig(files);
+    expect(portUrl(config, 'ingest')).to.equal('https://127.0.0.1:8080');
+    expect(portUrl(config, 'admin')).to.equal('http://127.0.0.1:8090');
+    expect(ingestTlsFiles(config)).to.deep.equal({
+      certificateFile: resolve('tls/server.crt'),
+      keyFile: '/tls/server.key',
+      clientCaFile: undefined,
+    });
+    expect(ingestTlsFiles(readStaticConfig({}))).to.equal(undefined);
+    expect(faultsOf({ MUTT_INGEST_TLS_CLIENT_CA_FILE: '/ca.crt' })).to.deep.equal([
+      'MUTT_INGEST_TLS_CERT_FILE: is needed beside MUTT_INGEST_TLS_CLIENT_CA_FILE',
+      'MUTT_INGEST_TLS_KEY_FILE: is needed beside MUTT_INGEST_TLS_CLIENT_CA_FILE',
+    ]);
+    expect(faultsOf({ MUTT_INGEST_TLS_KEY_FILE: '/key' })).to.deep.equal([
+      'MUTT_INGEST_TLS_CERT_FILE: is needed beside MUTT_INGEST_TLS_KEY_FILE',
+    ]);
   });
 
   it('says of an empty text that it is empty', () => {

@@ -9,6 +9,8 @@ import { openStore } from '../threads/store.ts';
 import { IngestServer } from '../../gateways/ingest/ingest-server.ts';
 import { INGEST_LAYOUT } from '../../gateways/ingest/metrics.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
+import { fingerprintOf, isSameMaterial } from '../../gateways/http/tls-material.ts';
+import type { TlsMaterial } from '../../gateways/http/tls-material.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 import { openWitness } from '../../runtime/durable/witness.ts';
@@ -16,8 +18,9 @@ import type { LostRange, Witness } from '../../runtime/durable/witness.ts';
 import { hostProcess } from '../../runtime/process/process-host.ts';
 import type { HostedProcess, ProcessHost } from '../../runtime/process/process-host.ts';
 import { CounterBlock } from '../../runtime/shared/counters.ts';
+import { toWire } from '../../runtime/errors.ts';
 import { openLog } from '../../runtime/telemetry/log.ts';
-import type { LogOptions } from '../../runtime/telemetry/log.ts';
+import type { Log, LogOptions } from '../../runtime/telemetry/log.ts';
 import { ThreadPool } from '../../runtime/thread/thread-pool.ts';
 import { ThreadSlot } from '../../runtime/thread/thread-slot.ts';
 import { INGEST_COUNTERS } from '../threads/counters.ts';
@@ -39,6 +42,8 @@ export interface GatewayParams extends StoreParams, GatewayInForce {
   bounds: IngestThreadParams['bounds'];
   safety: StoreSafetyOptions;
   pepper: string;
+  /** undefined: the ingest port speaks plain HTTP. */
+  tls: TlsMaterial | undefined;
   witnessFile: string;
   /** What the second memory knows, by partition. */
   witnessed: [partition: number, accepted: number][];
@@ -46,15 +51,18 @@ export interface GatewayParams extends StoreParams, GatewayInForce {
   log: Omit<LogOptions, 'source'>;
 }
 
-/** What the supervisor says beside changes: how far acknowledgements went in a gateway that has left. */
+/** What the supervisor says beside changes: a new certificate; how far acknowledgements went in a gateway that has left. */
 export type ToGateway =
-  ToWorker<GatewayInForce> | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
+  | ToWorker<GatewayInForce>
+  | { type: 'tls'; tls: TlsMaterial }
+  | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
 
 /** What the supervisor hears. `worker` is this process or one of its threads. */
 export type FromGateway =
   | (Applied & { worker: string })
   | { type: 'left'; worker: string }
   | { type: 'lost'; ranges: LostRange[] }
+  | { type: 'listening' }
   | { type: 'witnessed'; highest: [partition: number, accepted: number][] };
 
 const INGEST_MODULE = new URL('../threads/ingest-thread.ts', import.meta.url).href;
@@ -152,8 +160,10 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     counters,
     clock: systemClock,
     log,
+    tls: params.tls,
   });
   server.start(params.port, params.host);
+  const renewTls = tlsRenewal(server, params.tls, log);
 
   const ingestSize = new PoolSize(`${host.slotId}-ingest`, ingest, systemClock, log);
   const apply = (change: GatewayInForce): void => {
@@ -171,8 +181,11 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
   host.onMessage((payload) => {
     const message = payload as ToGateway;
     if (message.type === 'snapshot') apply(message);
+    else if (message.type === 'tls') renewTls(message.tls);
     else for (const [partition, accepted] of message.highest) witness.note(partition, accepted);
   });
+  // A certificate that was renewed while this process started came too early to be heard.
+  post({ type: 'listening' });
   let isStopping = false;
   // Without its threads the gateway can only refuse: a new process is the better remedy.
   void supervisor.exited.then(() => {
@@ -193,6 +206,25 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
     },
   };
 });
+
+/** Puts certificates into force. One that is refused changes nothing. */
+function tlsRenewal(
+  server: IngestServer,
+  first: TlsMaterial | undefined,
+  log: Log,
+): (tls: TlsMaterial) => void {
+  let latest = first;
+  return (tls) => {
+    if (latest === undefined || isSameMaterial(latest, tls)) return;
+    latest = tls;
+    try {
+      server.renewTls(tls);
+      log.info({ fingerprint: fingerprintOf(tls) }, 'new connections get the new TLS certificate');
+    } catch (thrown) {
+      log.error({ fault: toWire(thrown) }, 'the new TLS certificate is not in force');
+    }
+  };
+}
 
 /** The threads' acknowledgements go to the witness's file a few times a second, and are compared after every loss of the store. */
 function keepWitness(

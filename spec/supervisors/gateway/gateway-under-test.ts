@@ -56,6 +56,7 @@ export async function startGateway(
       expiresAt: null,
     })),
     pepper: pepper.toString('hex'),
+    tls: undefined,
     witnessFile: join(dir, 'witness.json'),
     witnessed: [],
     hangAfterMs: 30_000,
