@@ -24,7 +24,7 @@ import { chooseNode } from './bootstrap.mjs';
 import { runningPostgresUrl } from './embedded/postgres.ts';
 import { runningRedisUrl } from './embedded/redis.ts';
 import { mailboxBounds } from './mailbox-bounds.ts';
-import { checkAddresses, checkDataDirectory, checkEnvironment } from './preflight.ts';
+import { checkAddresses, checkDataDirectory, checkEnvironment, checkTls } from './preflight.ts';
 import type { StaticConfig } from './static-config.ts';
 
 export interface DoctorOptions {
@@ -59,6 +59,7 @@ export async function examine(options: DoctorOptions): Promise<Check[]> {
   if (directory.state?.exists === true) found.push(...checkSecrets(join(options.dataDir, 'keys')));
   if (config === undefined) return found;
   found.push(...(await checkAddresses(config, isRunning)));
+  found.push(...(await checkTls(config)));
   found.push(...(await checkRedis(config, options.dataDir)));
   found.push(...(await checkPostgres(config, options.dataDir)));
   found.push(...(isRunning ? await checkNode(options) : [notRunning()]));

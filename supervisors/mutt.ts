@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildProgram } from '../gateways/cli/program.ts';
+import { trustOnly } from '../gateways/cli/client-tls.ts';
 import type { CliContext } from '../gateways/cli/context.ts';
 import { processIo } from '../gateways/cli/process-io.ts';
 import { reportError } from '../gateways/cli/report-error.ts';
@@ -13,7 +14,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { machineCommands } from './commands.ts';
 import { dataDirectoryPath } from './data-directory.ts';
 import { ensureNode } from './ensure-node.ts';
-import { portUrl, readStaticConfig } from './static-config.ts';
+import { ingestTlsFiles, portUrl, readStaticConfig } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 
 const packageFile = new URL('../package.json', import.meta.url);
@@ -64,6 +65,10 @@ async function main(): Promise<number> {
     },
     get ingestUrl() {
       return portUrl(config(), 'ingest');
+    },
+    get ingestTls() {
+      const files = ingestTlsFiles(config());
+      return files === undefined ? undefined : trustOnly(files.certificateFile);
     },
     readIngestKey: () => readKey('ingest'),
     readAdminKey: () => readKey('admin'),

@@ -7,12 +7,15 @@ import { networkInterfaces } from 'node:os';
 import { fail, ok, warn } from '../gateways/cli/check-report.ts';
 import type { Check } from '../gateways/cli/check-report.ts';
 import { bytes } from '../gateways/cli/terminal-text.ts';
+import { expiryMs, readTlsMaterial } from '../gateways/http/tls-material.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { codeOf, messageOf } from '../runtime/errors.ts';
 import { inspectDataDirectory } from './data-directory.ts';
 import type { DataDirectoryState } from './data-directory.ts';
 import { tryPort } from './start.ts';
-import { readStaticConfig, STATIC_VARIABLES } from './static-config.ts';
+import { ingestTlsFiles, readStaticConfig, STATIC_VARIABLES } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
+import { EXPIRY_WARNING_MS } from './tls-keeper.ts';
 
 /** Below this the stores have room for an hour rather than for days. */
 const DISK_FREE_BYTES_WISHED = 1024 ** 3;
@@ -98,6 +101,21 @@ export async function checkAddresses(config: StaticConfig, isRunning: boolean): 
   return checks;
 }
 
+/** Whether the certificate of the ingest port can be used; nothing without one. */
+export async function checkTls(config: StaticConfig): Promise<Check[]> {
+  const files = ingestTlsFiles(config);
+  if (files === undefined) return [];
+  const nowMs = systemClock.wallMs();
+  try {
+    const endsMs = expiryMs(await readTlsMaterial(files, nowMs));
+    const found = `${files.certificateFile}, until ${new Date(endsMs).toISOString()}`;
+    const isSoon = endsMs - nowMs < EXPIRY_WARNING_MS;
+    return [isSoon ? warn('TLS certificate', found, 'Renew it soon.') : ok('TLS certificate', found)];
+  } catch (thrown) {
+    return [fail('TLS certificate', messageOf(thrown), (thrown as { mend?: string }).mend ?? '')];
+  }
+}
+
 /** Whether the host names of servers of your own are known; nobody is called. */
 async function checkServerNames(config: StaticConfig): Promise<Check[]> {
   const servers: [name: string, variable: string, url: string | undefined][] = [
@@ -130,6 +148,7 @@ export async function preflight(env: NodeJS.ProcessEnv, dataDir: string): Promis
     ...directory.checks,
     ...(config === undefined ? [] : await checkServerNames(config)),
     ...(config === undefined ? [] : await checkAddresses(config, isRunning)),
+    ...(config === undefined ? [] : await checkTls(config)),
   ];
 }
 

@@ -16,7 +16,7 @@ import { makeDirectory } from './make-directory.mjs';
 import { MuttNode } from './node.ts';
 import { openNodeKeys } from './node-keys.ts';
 import type { NodeKeys } from './node-keys.ts';
-import { STATIC_VARIABLES, portUrl } from './static-config.ts';
+import { STATIC_VARIABLES, ingestTlsFiles, portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
@@ -34,6 +34,7 @@ const PORT_WAIT_MS = 1_500;
 const PORT_POLL_MS = 50;
 const PORT_NAMES = ['ingest', 'health', 'admin'] as const;
 type PortName = (typeof PORT_NAMES)[number];
+const CLIENT_CERTIFICATE = ' --tls-cert-file client.crt --tls-key-file client.key';
 
 /** Gives the exit code: 0 after a stop that was asked for, 1 when the node gave up. Interrupted while it starts: E_INTERRUPTED. */
 export async function runStart(options: StartOptions): Promise<number> {
@@ -163,13 +164,21 @@ function greeting(config: StaticConfig, dataDir: string, keys: NodeKeys, version
   };
   // The shell fills the time in, so that the line can be pasted at any time.
   const body = JSON.stringify(event).replace('NOW', `'"$(date -u +%FT%TZ)"'`);
+  const tls = ingestTlsFiles(config);
+  // By the address alone curl does not trust a certificate that is for a name.
+  const tryIt =
+    tls === undefined
+      ? [
+          `  curl -s ${ingest} -H "X-API-KEY: $(cat ${key('ingest')})" \\`,
+          `    -H 'Content-Type: application/json' -d '${body}'`,
+        ]
+      : [`  echo '${body}' | npx mutt send${tls.clientCaFile === undefined ? '' : CLIENT_CERTIFICATE}`];
   return [
     `MUTT ${version} is ready.`,
     '',
     `POST events to  ${ingest}`,
     'Try it:',
-    `  curl -s ${ingest} -H "X-API-KEY: $(cat ${key('ingest')})" \\`,
-    `    -H 'Content-Type: application/json' -d '${body}'`,
+    ...tryIt,
     '  npx mutt status        shows what became of it',
     '  npx mutt demo          plays a whole network',
     '',

@@ -13,9 +13,19 @@ export type Acts = <A extends unknown[]>(
 
 /** For commands that ask the admin API. */
 export function withAdmin(command: Command): Command {
+  return withTls(
+    command
+      .option('--admin-url <url>', 'where the admin API is')
+      .option('--admin-key-file <path>', 'file with a key for it (default: the key of the node here)'),
+  );
+}
+
+/** For commands that may have to speak https. */
+export function withTls(command: Command): Command {
   return command
-    .option('--admin-url <url>', 'where the admin API is')
-    .option('--admin-key-file <path>', 'file with a key for it (default: the key of the node here)');
+    .option('--tls-ca-file <path>', 'https: whom to trust (default: the authorities of Node)')
+    .option('--tls-cert-file <path>', 'https: client certificate, for a server that asks for one')
+    .option('--tls-key-file <path>', 'https: private key of the client certificate');
 }
 
 /** Text below the options of a command's help. */

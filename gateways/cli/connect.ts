@@ -4,18 +4,20 @@
 import { readFile } from 'node:fs/promises';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { AdminClient } from './admin-client.ts';
+import { clientTls } from './client-tls.ts';
+import type { ClientTls, TlsOptions } from './client-tls.ts';
 import type { CliContext } from './context.ts';
 import { HttpClient } from './http-client.ts';
 
 /** As `URL` writes them. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-export interface AdminOptions {
+export interface AdminOptions extends TlsOptions {
   adminUrl?: string;
   adminKeyFile?: string;
 }
 
-export interface IngestOptions {
+export interface IngestOptions extends TlsOptions {
   url?: string;
   keyFile?: string;
   connectionsMax?: number;
@@ -29,6 +31,7 @@ export function connectAdmin(context: CliContext, options: AdminOptions): AdminC
       urlOption: '--admin-url',
       readKey: adminKeyReader(context, options),
       clock: context.clock,
+      tls: clientTls(options),
     }),
   );
 }
@@ -40,8 +43,14 @@ export function connectIngest(context: CliContext, options: IngestOptions): Http
     urlOption: '--url',
     readKey: ingestKeyReader(context, options),
     clock: context.clock,
+    tls: ingestTls(context, options),
     ...(options.connectionsMax === undefined ? {} : { connectionsMax: options.connectionsMax }),
   });
+}
+
+/** The node here is trusted by its certificate file, another one by the authorities of the system. */
+export function ingestTls(context: CliContext, options: IngestOptions): ClientTls {
+  return clientTls(options, options.url === undefined ? context.ingestTls : undefined);
 }
 
 /** Reads the key for the ingest port. Rejects with `E_KEY_UNREADABLE`. */

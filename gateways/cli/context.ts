@@ -5,6 +5,7 @@
  * process themselves.
  */
 import type { Clock } from '../../runtime/clock.ts';
+import type { ClientTls } from './client-tls.ts';
 
 export interface CliStream {
   write(text: string): unknown;
@@ -38,6 +39,8 @@ export interface CliContext {
   adminUrl: string;
   /** Where events go, for example `http://127.0.0.1:8080`. */
   ingestUrl: string;
+  /** How its certificate is checked; undefined: it speaks plain HTTP. */
+  ingestTls?: ClientTls | undefined;
   /** Reads the key of the node in the data directory. May reject; a key is never printed. */
   readIngestKey(): Promise<string>;
   readAdminKey(): Promise<string>;

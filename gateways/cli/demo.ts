@@ -96,6 +96,7 @@ class DemoRun {
       urlOption: '--url',
       readKey: async () => node.ingestKey,
       clock,
+      tls: context.ingestTls,
       connectionsMax: REQUESTS_MAX,
     });
     this.#admin = new AdminClient(

@@ -6,9 +6,11 @@
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { request as httpsRequest } from 'node:https';
 import type { Clock } from '../../runtime/clock.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { TlsAgent, tlsFault } from './client-tls.ts';
+import type { ClientTls } from './client-tls.ts';
 
 export interface HttpReply {
   status: number;
@@ -37,17 +39,20 @@ export interface HttpClientOptions {
   readKey: () => Promise<string>;
   clock: Clock;
   connectionsMax?: number;
+  /** For https. */
+  tls?: ClientTls | undefined;
 }
 
 const TIMEOUT_MS = 15_000;
 const REPLY_BYTES_MAX = 32 * 1024 * 1024;
 const KEY_SHAPE = /^[\x21-\x7e]{1,254}$/;
 const USER_AGENT = 'mutt-cli';
+const UNCERTIFIED = ' If it asks for client certificates, give one with --tls-cert-file and --tls-key-file.';
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #url: URL;
-  readonly #agent: HttpAgent | HttpsAgent;
+  readonly #agent: HttpAgent;
   #key: Promise<string> | undefined;
 
   /** Throws `E_URL_INVALID`. */
@@ -56,7 +61,9 @@ export class HttpClient {
     this.#url = parseUrl(options.url, options.urlOption);
     const agentOptions = { keepAlive: true, maxSockets: options.connectionsMax ?? 4 };
     this.#agent =
-      this.#url.protocol === 'https:' ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
+      this.#url.protocol === 'https:'
+        ? new TlsAgent(agentOptions, options.tls ?? (() => ({})))
+        : new HttpAgent(agentOptions);
   }
 
   /** The key is read anew for the next request. */
@@ -66,7 +73,8 @@ export class HttpClient {
 
   /**
    * Sends one request. Errors: `E_UNREACHABLE` (no connection could be made), `E_CONNECTION_BROKEN`, `E_REPLY_LATE`
-   * (both may have been carried out), `E_REPLY_TOO_LARGE`, `E_INTERRUPTED`, `E_KEY_UNREADABLE`. Any status is a reply.
+   * (both may have been carried out), `E_REPLY_TOO_LARGE`, `E_INTERRUPTED`, `E_KEY_UNREADABLE`, `E_TLS_*`. Any status is a
+   * reply.
    */
   async send(call: HttpCall): Promise<HttpReply> {
     this.#key ??= this.#options.readKey();
@@ -152,9 +160,12 @@ export class HttpClient {
 
   #broken(error: unknown, isConnected: boolean): CodedError {
     if (!isConnected) return this.#unreachable(describeFailure(codeOf(error)));
+    const fault = tlsFault(error, this.#options.target);
+    if (fault !== undefined) return fault;
+    const isTls = this.#url.protocol === 'https:';
     return new CodedError('E_CONNECTION_BROKEN', `${this.#options.target} broke the connection off`, {
       kind: 'transient',
-      mend: 'The node may just have restarted: look at `mutt status`.',
+      mend: `The node may just have restarted: look at \`mutt status\`.${isTls ? UNCERTIFIED : ''}`,
       details: { cause: codeOf(error) },
     });
   }

@@ -8,7 +8,7 @@ import { Command } from 'commander';
 import { codeOf } from '../../runtime/errors.ts';
 import { addActors } from './actors.ts';
 import { addAudit } from './audit.ts';
-import { examples, number, wholeNumber, withAdmin } from './command-line.ts';
+import { examples, number, wholeNumber, withAdmin, withTls } from './command-line.ts';
 import type { Acts } from './command-line.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
@@ -186,7 +186,7 @@ function addReplay(program: Command, context: CliContext, acts: Acts): void {
 }
 
 function addSend(program: Command, context: CliContext, acts: Acts): void {
-  program
+  const command = program
     .command('send')
     .description(
       'send lines (RFC 3164, RFC 5424, NDJSON) of files or standard input to the ingest port, in order',
@@ -204,13 +204,14 @@ function addSend(program: Command, context: CliContext, acts: Acts): void {
       TIMEOUT_MS_DEFAULT / 1_000,
     )
     .option('--wait', 'wait without limit, from the first try on, also for a key to be good')
-    .option('--json', 'print the summary as JSON')
+    .option('--json', 'print the summary as JSON');
+  withTls(command)
     .addHelpText(
       'after',
       examples([
         'tail -F /var/log/syslog | mutt send --ws',
         'mutt send --trap -',
-        'mutt send --ws --url https://relay-01 --key-file ingest.key events.ndjson',
+        'mutt send --ws --url https://relay-01:8080 --tls-ca-file ca.crt --key-file ingest.key events.ndjson',
       ]) +
         '\nExit code: 0 every event accepted, 1 some rejected or unanswered, 2 wrong call, 3 no server, 130 interrupted.\n',
     )

@@ -10,7 +10,7 @@ import { hostname } from 'node:os';
 import { codeOf } from '../../runtime/errors.ts';
 import { BatchSender } from './batch-sender.ts';
 import type { BatchOutcome } from './batch-sender.ts';
-import { connectIngest, ingestKeyReader } from './connect.ts';
+import { connectIngest, ingestKeyReader, ingestTls } from './connect.ts';
 import type { IngestOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
@@ -122,6 +122,7 @@ async function sendOverSocket(run: Run, batches: AsyncGenerator<Batch, void>): P
       url: options.url ?? context.ingestUrl,
       http,
       readKey: ingestKeyReader(context, options),
+      tls: ingestTls(context, options),
       tell: tellInto(run.summary),
     }).send();
   } finally {

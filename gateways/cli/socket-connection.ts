@@ -4,8 +4,10 @@
  * The key goes in a header of the upgrade, never in the address. Invariant: `closed` settles once, whatever happens, and
  * nothing is called after it.
  */
+import { WebSocket } from 'ws';
 import type { Clock } from '../../runtime/clock.ts';
 import { CodedError } from '../../runtime/errors.ts';
+import type { ClientTls } from './client-tls.ts';
 import { printable } from './terminal-text.ts';
 
 export const SOCKET_PATH = '/api/v2/ingest/ws';
@@ -44,13 +46,22 @@ export class SocketConnection {
   #isOpen = false;
   #isOver = false;
 
-  constructor(options: { url: string; key: string; session: string; clock: Clock; news: SocketNews }) {
+  constructor(options: {
+    url: string;
+    key: string;
+    session: string;
+    clock: Clock;
+    tls?: ClientTls | undefined;
+    news: SocketNews;
+  }) {
     this.#news = options.news;
     const url = new URL(options.url);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     url.pathname = `${url.pathname.replace(/\/$/, '')}${SOCKET_PATH}`;
     const socket = new WebSocket(url, {
       headers: { 'x-api-key': options.key, 'mutt-session': options.session, 'user-agent': 'mutt-cli' },
+      perMessageDeflate: false,
+      ...(url.protocol === 'wss:' ? options.tls?.() : {}),
     });
     this.#socket = socket;
     this.closed = new Promise((resolve) => {
@@ -79,7 +90,7 @@ export class SocketConnection {
   }
 
   send(frame: Buffer): void {
-    if (!this.#isOver) this.#socket.send(new Uint8Array(frame));
+    if (!this.#isOver) this.#socket.send(frame);
   }
 
   close(): void {

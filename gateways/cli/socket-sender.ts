@@ -11,6 +11,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { problemOf } from './admin-client.ts';
 import type { BatchOutcome, RejectReason } from './batch-sender.ts';
+import type { ClientTls } from './client-tls.ts';
 import type { HttpClient } from './http-client.ts';
 import { halves } from './line-batcher.ts';
 import type { Batch } from './line-batcher.ts';
@@ -23,6 +24,7 @@ export interface SocketSenderOptions {
   /** For the same port: says over plain HTTP why an upgrade would be refused. */
   http: HttpClient;
   readKey: () => Promise<string>;
+  tls?: ClientTls | undefined;
   clock: Clock;
   /** Nothing further is sent after this; what is under way may still be acked. */
   signal: AbortSignal;
@@ -115,7 +117,7 @@ export class SocketSender {
 
   /** One connection, from its upgrade to its end. */
   async #connect(): Promise<SocketClosing> {
-    const { url, readKey, clock, signal, hardSignal } = this.#options;
+    const { url, readKey, clock, tls, signal, hardSignal } = this.#options;
     this.#outbox.rewind();
     this.#credit = 0;
     this.#counted = { accepted: 0, rejected: 0 };
@@ -124,6 +126,7 @@ export class SocketSender {
       key: (await readKey()).trim(),
       session: this.#session,
       clock,
+      tls,
       news: {
         onCredit: (credit, bytesMax) => {
           this.#credit += credit;

@@ -6,15 +6,18 @@
  * there. Invariant: `follow` ends by its signal, or by an error that trying again does not mend.
  */
 import { randomInt } from 'node:crypto';
+import { WebSocket } from 'ws';
 import { sleep } from '../../runtime/clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { CodedError, codeOf, kindOf } from '../../runtime/errors.ts';
+import type { ClientTls } from './client-tls.ts';
 import { printable } from './terminal-text.ts';
 
 export interface StreamOptions {
   /** Of the admin API: `http://…` or `https://…`. */
   url: string;
   readKey(): Promise<string>;
+  tls?: ClientTls | undefined;
   clock: Clock;
   signal: AbortSignal;
   subscription: { subscribe: readonly string[]; filter: Readonly<Record<string, unknown>> };
@@ -70,7 +73,11 @@ async function followOne(options: StreamOptions, onOpen: () => void): Promise<vo
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.pathname = `${url.pathname.replace(/\/$/, '')}${PATH}`;
   const key = (await options.readKey()).trim();
-  const socket = new WebSocket(url, { headers: { 'x-api-key': key } });
+  const socket = new WebSocket(url, {
+    headers: { 'x-api-key': key },
+    perMessageDeflate: false,
+    ...(url.protocol === 'wss:' ? options.tls?.() : {}),
+  });
   await new Promise<void>((resolve, reject) => {
     let isOpen = false;
     let isOver = false;

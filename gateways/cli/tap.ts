@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { TappedEvent } from '../../actors/match/messages.ts';
 import { examples, wholeNumber, withAdmin } from './command-line.ts';
 import type { Acts } from './command-line.ts';
+import { clientTls } from './client-tls.ts';
 import { adminKeyReader, withAdminClient } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
@@ -51,6 +52,7 @@ async function tap(context: CliContext, options: TapOptions): Promise<number> {
     follow({
       url: options.adminUrl ?? context.adminUrl,
       readKey: adminKeyReader(context, options),
+      tls: clientTls(options),
       clock,
       signal,
       subscription: { subscribe: ['tap'], filter: { host, program, rule, decision } },

@@ -14,6 +14,7 @@ import { preflight } from '../../supervisors/preflight.ts';
 import { readStaticConfig } from '../../supervisors/static-config.ts';
 import { buildProgram } from '../../gateways/cli/program.ts';
 import { CliRun } from '../gateways/cli/cli-run.ts';
+import { makeAuthority } from '../support/certificates.ts';
 import { freePorts } from '../support/free-port.ts';
 import { specDirectory } from '../support/servers.ts';
 
@@ -43,6 +44,28 @@ describe('the checks before a start', () => {
   it('finds nothing wrong with a good one, and makes nothing', async () => {
     expect(await failures()).to.deep.equal([]);
     expect(existsSync(dataDir)).to.equal(false);
+  });
+
+  it('looks at the certificate of the ingest port, and at how long it still holds', async () => {
+    const authority = await makeAuthority('ours');
+    const put = async (days: number): Promise<void> => {
+      const { certificate, key } = await authority.issue('server', { from: -1, until: days });
+      writeFileSync(join(dir, 'crt'), certificate);
+      writeFileSync(join(dir, 'key'), key, { mode: 0o600 });
+    };
+    const dir = specDirectory('preflight-tls');
+    env['MUTT_INGEST_TLS_CERT_FILE'] = join(dir, 'crt');
+    env['MUTT_INGEST_TLS_KEY_FILE'] = join(dir, 'key');
+    const found = async (): Promise<Check | undefined> =>
+      (await preflight(env, dataDir)).find(({ name }) => name === 'TLS certificate');
+    expect(await found()).to.include({ verdict: 'fail' });
+    for (const [days, verdict] of [
+      [15, 'ok'],
+      [13, 'warn'],
+    ] as const) {
+      await put(days);
+      expect(await found()).to.include({ verdict });
+    }
   });
 
   it('names every fault of the environment, each with what to do', async () => {

