@@ -61,6 +61,8 @@ const NOTES = `### Notes
   what it acknowledged can be lost when its machine dies. The private Redis always syncs.
 - \`MUTT_PARTITIONS\` is remembered in Redis at the first start. Another number later is refused
   (\`E_PARTITIONS_CHANGED\`), since the events of a host would change their partition.
+- What is in the files of \`MUTT_INGEST_TLS_…\` is looked at every few seconds; a restart is not needed.
+  [Serve over TLS](../how-to/serve-over-tls.md) has the whole.
 - With \`MUTT_LOG_TO=stdout\` the lines for people (where to post, how to stop) are left out.
 - Two installations on one Redis need different \`MUTT_KEY_PREFIX\`.
 - \`NODE_COMPILE_CACHE\` is Node's own: where compiled code is kept. The bootstrap sets it to \`cache/compile\` in the data

@@ -13,6 +13,7 @@ import {
   MATCH_COUNTERS,
   REMEDIATION_COUNTERS,
 } from '../../supervisors/threads/counters.ts';
+import { TLS_LAYOUT } from '../../supervisors/tls-keeper.ts';
 import { metricsOfLayout, metricsOfPage } from './metric-tables.ts';
 import { tableRows } from './page-tables.ts';
 
@@ -23,6 +24,7 @@ const layouts = [
   MATCH_COUNTERS.layout,
   FORWARD_COUNTERS.layout,
   REMEDIATION_COUNTERS.layout,
+  TLS_LAYOUT,
 ].flat();
 
 describe('The metrics page', () => {

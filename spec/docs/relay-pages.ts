@@ -385,7 +385,7 @@ export async function relayPage(page: RelayPage): Promise<string> {
   const parts = [
     `<!-- Generated from spec/docs/relay-pages.ts by: ${COMMAND} -->`,
     `# Send from ${page.relay}`,
-    `${page.about ?? SYSLOG} Put your own names, and TLS by a proxy where the network is not yours alone.`,
+    `${page.about ?? SYSLOG} Put your own names, and [TLS](serve-over-tls.md#on-the-relays) where the network is not yours alone.`,
     page.proof,
     '## Key',
     '`keys create` runs beside the node; the file then goes to the relay, by a way that nobody else reads.',
