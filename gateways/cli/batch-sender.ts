@@ -6,8 +6,9 @@
  */
 import { sleep } from '../../runtime/clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import { parseReply, problemOf } from './admin-client.ts';
+import { isTlsFault } from './client-tls.ts';
 import type { HttpClient, HttpReply } from './http-client.ts';
 import { CONTENT_TYPE, halves } from './line-batcher.ts';
 import type { Batch } from './line-batcher.ts';
@@ -98,13 +99,15 @@ export class BatchSender {
         });
       } catch (thrown) {
         const code = codeOf(thrown);
-        if (code !== 'E_UNREACHABLE') isUncertain = true;
+        const isTls = isTlsFault(thrown);
+        if (code !== 'E_UNREACHABLE' && !isTls) isUncertain = true;
         if (code === 'E_INTERRUPTED') return giveUp();
-        if (!LATER_CODES.has(code) || this.#isPatienceOver(thrown)) {
+        const isLater = LATER_CODES.has(code) || (isTls && this.#options.patienceMs === Infinity);
+        if (!isLater || this.#isPatienceOver(thrown)) {
           giveUp();
           throw thrown;
         }
-        await this.#wait(backOffMs(attempt), 'the server is away');
+        await this.#wait(backOffMs(attempt), isTls ? messageOf(thrown) : 'the server is away');
         continue;
       }
       if (reply.status >= 500 || LATER_STATUS.has(reply.status) || this.#isKeyAwaited(reply)) {

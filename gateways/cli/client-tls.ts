@@ -99,6 +99,11 @@ export function tlsFault(thrown: unknown, target: string): CodedError | undefine
   });
 }
 
+/** Nothing was sent; what is wrong may be mended by another certificate or file. */
+export function isTlsFault(thrown: unknown): boolean {
+  return codeOf(thrown).startsWith('E_TLS_');
+}
+
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');

@@ -203,7 +203,7 @@ function addSend(program: Command, context: CliContext, acts: Acts): void {
       number(0, 86_400),
       TIMEOUT_MS_DEFAULT / 1_000,
     )
-    .option('--wait', 'wait without limit, from the first try on, also for a key to be good')
+    .option('--wait', 'wait without limit, from the first try on, also for a key or certificate to be good')
     .option('--json', 'print the summary as JSON');
   withTls(command)
     .addHelpText(

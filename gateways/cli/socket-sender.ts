@@ -8,9 +8,10 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { sleep } from '../../runtime/clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { CodedError, codeOf } from '../../runtime/errors.ts';
+import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import { problemOf } from './admin-client.ts';
 import type { BatchOutcome, RejectReason } from './batch-sender.ts';
+import { isTlsFault } from './client-tls.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { HttpClient } from './http-client.ts';
 import { halves } from './line-batcher.ts';
@@ -104,7 +105,7 @@ export class SocketSender {
         if (codeOf(thrown) === 'E_KEY_REFUSED') {
           why = 'the key is refused';
           this.#options.http.forgetKey();
-        }
+        } else if (isTlsFault(thrown)) why = messageOf(thrown);
       }
       if (this.#acks !== acks) attempt = 1;
       if (signal.aborted) return;
@@ -281,10 +282,11 @@ export class SocketSender {
     );
   }
 
-  /** A key that is wrong today may be right tomorrow, for who waits without limit. */
+  /** A key or certificate that is wrong today may be right tomorrow, for who waits without limit. */
   #isHopeless(thrown: unknown): boolean {
     if (isTransient(thrown)) return false;
-    return codeOf(thrown) !== 'E_KEY_REFUSED' || this.#options.patienceMs !== Infinity;
+    const isMendable = codeOf(thrown) === 'E_KEY_REFUSED' || isTlsFault(thrown);
+    return !isMendable || this.#options.patienceMs !== Infinity;
   }
 
   #isPatienceOver(failure: unknown): boolean {

@@ -6,7 +6,7 @@ import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { trustOnly } from '../../../gateways/cli/client-tls.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import type { Authority, Identity } from '../../support/certificates.ts';
-import { KEY, keyRecord, startIngest } from '../ingest/ingest-under-test.ts';
+import { KEY, keyRecord, startIngest, until } from '../ingest/ingest-under-test.ts';
 import type { IngestUnderTest } from '../ingest/ingest-under-test.ts';
 import { CliRun } from './cli-run.ts';
 import { INGEST_KEY } from './contract-server.ts';
@@ -96,6 +96,15 @@ describe('mutt send over TLS', function () {
         expect(await send(...shown(authority.certificate))).to.equal(3);
         expect(cli.err).to.include('E_CONNECTION_BROKEN').and.include('--tls-cert-file');
         expect(ingest.store.stored).to.deep.equal([]);
+      });
+
+      it('waits for a certificate that holds, when told to wait', async () => {
+        const url = ['--url', cli.context.ingestUrl, '--key-file', cli.file('key', KEY)];
+        const options = [...url, ...shown(strangers.certificate, client)];
+        const sending = cli.run('send', ...way, '--wait', ...options, events);
+        await until(() => cli.err.includes('cannot be trusted'));
+        cli.file('ca.crt', authority.certificate);
+        expect(await sending, cli.err).to.equal(0);
       });
 
       it('trusts the node here by its certificate file, also when that was renewed, and nobody else', async () => {
