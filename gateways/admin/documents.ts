@@ -377,7 +377,6 @@ const partitionBooks = Type.Object({
   lanes: Type.Record(Type.String(), laneMeasure),
   delayed: Type.Record(Type.String(), count),
   diverted_hosts: count,
-  /** Keys by which resends are known. */
   resend_keys: count,
 });
 export const ledgerDocument = Type.Object(

@@ -20,6 +20,8 @@ export interface FairShareOptions {
   bytesMax: number;
   /** Places: of requests, of sockets. */
   placesMax: number;
+  /** How many times the places that are still free a key may hold; 1 without it. For places that are held long and idle. */
+  placesFactor?: number;
 }
 
 /** What there is not enough of; `share`: there is enough, but not for this source. */
@@ -51,11 +53,13 @@ export class Source implements Holder {
 export class FairShare {
   readonly #max: Readonly<Holder>;
   readonly #least: Readonly<Holder>;
+  readonly #factor: Readonly<Holder>;
   readonly #held: Holder = { bytes: 0, places: 0 };
   readonly #keys = new Map<string, KeyHolder>();
 
-  constructor({ bytesMax, placesMax }: FairShareOptions) {
+  constructor({ bytesMax, placesMax, placesFactor = 1 }: FairShareOptions) {
     this.#max = { bytes: bytesMax, places: placesMax };
+    this.#factor = { bytes: 1, places: placesFactor };
     this.#least = { bytes: bytesMax / LEAST_PART, places: Math.max(1, placesMax / LEAST_PART) };
   }
 
@@ -114,11 +118,12 @@ export class FairShare {
   }
 
   #isWithin(of: keyof Holder, source: Source, more: number): boolean {
-    const free = this.#max[of] - this.#held[of] - more;
+    const factor = this.#factor[of];
+    const keyMax = factor * (this.#max[of] - this.#held[of] - more);
     const ofKey = source.key[of] + more;
     const ofSource = source[of] + more;
     const least = this.#least[of];
-    return ofKey <= Math.max(least, free) && ofSource <= Math.max(least, free - ofKey);
+    return ofKey <= Math.max(least, keyMax) && ofSource <= Math.max(least, factor * (keyMax - ofKey));
   }
 }
 

@@ -56,6 +56,8 @@ export interface SocketServerOptions {
 }
 
 const LOOK_EVERY_MS = 250;
+/** Sockets are held for days and cost little: one source may have most of them, and others still find some. */
+const SOCKETS_FACTOR = 8;
 /** Ours is the bound that counts; this one is for a peer that is sent answers to its own pings. */
 const BACKPRESSURE_FACTOR = 8;
 /** Room for a message over the limit to be seen, so that it can be answered with a close code. */
@@ -107,7 +109,11 @@ export class SocketServer {
     this.#limits = options.limits;
     this.#random = options.random ?? Math.random;
     const { queuedBytesMax, socketsMax } = options.limits;
-    this.#shares = new FairShare({ bytesMax: queuedBytesMax, placesMax: socketsMax });
+    this.#shares = new FairShare({
+      bytesMax: queuedBytesMax,
+      placesMax: socketsMax,
+      placesFactor: SOCKETS_FACTOR,
+    });
   }
 
   get open(): number {

@@ -31,6 +31,13 @@ describe('FairShare', () => {
     expect(fill('a', '1', 1)).to.equal(PLACES_MAX / 3);
   });
 
+  it('lets a lone source hold most places where they are idle, and leaves some to others', () => {
+    shares = new FairShare({ bytesMax: BYTES_MAX, placesMax: PLACES_MAX, placesFactor: 8 });
+    expect(fill('a', '1', 0)).to.equal(Math.floor((64 * PLACES_MAX) / 73));
+    expect(fill('a', '2', 0)).to.be.greaterThan(5);
+    expect(fill('b', '1', 0)).to.be.greaterThan(50);
+  });
+
   it('finds room for a source of another key, and of the same key, beside a heavy one', () => {
     fill('a', '1', 1_000);
     expect(fill('b', '1', 500)).to.be.greaterThan(20);
