@@ -36,10 +36,17 @@ import { lanesIn, readLedger, setsIn } from './ledger.ts';
 import { createLaneReader } from './lane-reader.ts';
 import { checkReconnects } from './reconnect-check.ts';
 import { inTime } from './reply-deadline.ts';
-import type { ScriptCall } from './script-loader.ts';
+import type { ReplicaWait, ScriptCall } from './script-loader.ts';
 import { runScripts } from './script-loader.ts';
 import { appendCall, appendResult, commitResult, pairs, renewResult, text } from './script-wire.ts';
-import { generationChanged, storeAway, storeError, storeTimeout, storeUntrusted } from './store-errors.ts';
+import {
+  generationChanged,
+  storeAway,
+  storeError,
+  storeTimeout,
+  storeUnconfirmed,
+  storeUntrusted,
+} from './store-errors.ts';
 import {
   checkAppend,
   checkCommit,
@@ -53,7 +60,7 @@ import {
   WRITER_TTL_MS,
 } from './store-names.ts';
 
-/** What ioredis must be told: fail at once when the server is away, and never resend by itself. */
+/** What ioredis must be told, Sentinel or not: fail at once when the server is away, and never resend by itself. */
 export const STORE_CONNECTION_OPTIONS = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -71,14 +78,18 @@ export interface RedisStoreOptions {
   /** A server that does not answer for so long is treated as away, and the connection is made anew. */
   replyTimeoutMs?: number;
   writerTtlMs?: number;
+  /** Replicas that must have an append before it counts as stored; asked at each. 0, the default: none need to. */
+  replicas?: () => number;
   /**
    * Asked after every reconnect: resolves when the server may be trusted. Until then appends are refused, since their
    * acknowledgement could be a lie. What is stored already is handled in any case.
    */
-  recheck?: (connection: Redis) => Promise<void>;
+  recheck?: () => Promise<void>;
 }
 
 export const REPLY_TIMEOUT_MS = 5_000;
+/** Well within the time for a reply, so that a slow replica is not taken for a server that is away. */
+const REPLICA_WAIT_SHARE = 0.2;
 
 const COMMIT_KEYS_FIRST = 6;
 const MEASURE_ATTEMPTS_MAX = 5;
@@ -88,6 +99,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
   const { connection, prefix } = options;
   const clock = options.clock ?? systemClock;
   const replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
+  const replicaWaitMs = Math.ceil(replyTimeoutMs * REPLICA_WAIT_SHARE);
   const writerTtlMs = options.writerTtlMs ?? WRITER_TTL_MS;
   checkConnection(connection);
 
@@ -101,8 +113,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
   connection.on('close', loseGeneration).on('error', ignore);
 
   const { recheck } = options;
-  const reconnects =
-    recheck === undefined ? undefined : checkReconnects(connection, () => recheck(connection), clock);
+  const reconnects = recheck === undefined ? undefined : checkReconnects(connection, recheck, clock);
 
   const keyOf = (partition: number, name: string): string => `${prefix}:{${partition}}:${name}`;
   const reader = createLaneReader({
@@ -115,16 +126,17 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
   });
 
   /** One pipeline, with a deadline after which the connection is made anew. */
-  async function call(calls: readonly ScriptCall[]): Promise<({ reply: unknown } | { error: CodedError })[]> {
+  async function call(
+    calls: readonly ScriptCall[],
+    wait?: ReplicaWait,
+  ): Promise<({ reply: unknown; isConfirmed: boolean } | { error: CodedError })[]> {
     if (isClosed) return calls.map(() => ({ error: storeAway('it is closed', 'no') }));
-    const outcomes = await inTime(clock, replyTimeoutMs, runScripts(connection, calls));
+    const outcomes = await inTime(clock, replyTimeoutMs, runScripts(connection, calls, wait));
     if (outcomes === 'late') {
       connection.disconnect(true);
       return calls.map(() => ({ error: storeTimeout(replyTimeoutMs) }));
     }
-    return outcomes.map((outcome) =>
-      'error' in outcome ? { error: storeError(outcome.error) } : { reply: outcome.reply },
-    );
+    return outcomes.map((outcome) => ('error' in outcome ? { error: storeError(outcome.error) } : outcome));
   }
 
   async function callOne(scriptCall: ScriptCall): Promise<unknown> {
@@ -167,15 +179,19 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       const results: (AppendResult | undefined)[] = requests.map(refusal);
       const sent = [...requests.keys()].filter((index) => results[index] === undefined);
       if (sent.length > 0) {
+        const replicas = options.replicas?.() ?? 0;
         const outcomes = await call(
           sent.map((index) => appendCall(requests[index] as AppendRequest, keyOf, writerTtlMs)),
+          replicas === 0 ? undefined : { replicas, timeoutMs: replicaWaitMs },
         );
         for (const [position, index] of sent.entries()) {
           const outcome = outcomes[position];
-          results[index] =
-            outcome !== undefined && 'reply' in outcome
-              ? appendResult(outcome.reply)
-              : { status: 'error', error: outcome?.error ?? storeAway('no reply', 'unknown') };
+          if (outcome === undefined || 'error' in outcome) {
+            results[index] = { status: 'error', error: outcome?.error ?? storeAway('no reply', 'unknown') };
+          } else {
+            const result = appendResult(outcome.reply);
+            results[index] = outcome.isConfirmed ? result : unconfirmed(result, replicas);
+          }
         }
       }
       return results as AppendResult[];
@@ -184,6 +200,10 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
     read: (positions: readonly LanePosition[], readOptions: ReadOptions): Promise<Entry[]> =>
       reader.read(positions, readOptions),
 
+    /**
+     * Never waits for replicas: what a fail-over takes back of a commit is done again from the entries that come back
+     * with it, by a handler that is idempotent. Only what someone outside was told cannot be taken back.
+     */
     async commit(request: CommitRequest): Promise<CommitResult> {
       checkCommit(request);
       if (request.generation !== undefined && request.generation !== generation) throw generationChanged();
@@ -351,6 +371,13 @@ function checkConnection(connection: Redis): void {
       });
     }
   }
+}
+
+/** A refusal wrote nothing, so there is nothing in it to confirm. */
+function unconfirmed(result: AppendResult, replicas: number): AppendResult {
+  const { status } = result;
+  const isClaimed = status === 'stored' || status === 'repeat' || status === 'duplicate';
+  return isClaimed ? { status: 'error', error: storeUnconfirmed(replicas) } : result;
 }
 
 function refusal(request: AppendRequest): AppendResult | undefined {

@@ -19,8 +19,14 @@ export interface ScriptCall {
   args: readonly Argument[];
 }
 
-/** One call's outcome: binary-safe (strings arrive as Buffers). */
-export type ScriptReply = { reply: unknown } | { error: Error };
+/** How many replicas must have what the calls wrote, and how long to wait for them. */
+export interface ReplicaWait {
+  replicas: number;
+  timeoutMs: number;
+}
+
+/** One call's outcome: binary-safe (strings arrive as Buffers). Confirmed: the replicas asked for have it, if any were. */
+export type ScriptReply = { reply: unknown; isConfirmed: boolean } | { error: Error };
 
 interface Script {
   source: string;
@@ -39,15 +45,23 @@ function scriptOf(name: ScriptName): Script {
   return script;
 }
 
-/** Runs the calls in one pipeline, in order. Never rejects: each call has its own outcome. */
-export async function runScripts(connection: Redis, calls: readonly ScriptCall[]): Promise<ScriptReply[]> {
-  const replies = await send(connection, calls, 'EVALSHA');
+/**
+ * Runs the calls in one pipeline, in order, and with `wait` asks the replicas once for all of them. Never rejects: each
+ * call has its own outcome.
+ */
+export async function runScripts(
+  connection: Redis,
+  calls: readonly ScriptCall[],
+  wait?: ReplicaWait,
+): Promise<ScriptReply[]> {
+  const replies = await send(connection, calls, 'EVALSHA', wait);
   const forgotten = [...replies.keys()].filter((index) => isForgotten(replies[index]));
   if (forgotten.length === 0) return replies;
   const again = await send(
     connection,
     forgotten.map((index) => calls[index] as ScriptCall),
     'EVAL',
+    wait,
   );
   for (const [position, index] of forgotten.entries()) replies[index] = again[position] as ScriptReply;
   return replies;
@@ -57,6 +71,7 @@ async function send(
   connection: Redis,
   calls: readonly ScriptCall[],
   command: 'EVAL' | 'EVALSHA',
+  wait: ReplicaWait | undefined,
 ): Promise<ScriptReply[]> {
   const pipeline = connection.pipeline();
   for (const call of calls) {
@@ -64,11 +79,14 @@ async function send(
     const text = command === 'EVAL' ? script.source : script.sha1;
     pipeline.callBuffer(command, [text, call.keys.length, ...call.keys, ...call.args]);
   }
+  if (wait !== undefined) pipeline.wait(wait.replicas, wait.timeoutMs);
   try {
     const outcomes = (await pipeline.exec()) ?? [];
+    const [waitError, replicas] = outcomes[calls.length] ?? [];
+    const isConfirmed = wait === undefined || (waitError === null && Number(replicas) >= wait.replicas);
     return calls.map((_, index) => {
       const [error, reply] = outcomes[index] ?? [new Error('the connection gave no reply'), undefined];
-      return error === null ? { reply } : { error };
+      return error === null ? { reply, isConfirmed } : { error };
     });
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));

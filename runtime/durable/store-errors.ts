@@ -8,10 +8,12 @@ import { CodedError, messageOf } from '../errors.ts';
 const REFUSED_FOR_NOW =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|MISCONF|BUSY|TRYAGAIN|MOVED|ASK|UNBLOCKED)\b/;
 const DENIED = /^(NOPERM|NOAUTH|WRONGPASS|DENIED)\b/;
+/** Before version 7 a server wraps what a command within a script was refused with. */
+const WRAPPED = /^ERR Error running script .*?@user_script: ?\d+: -(?=[A-Z]+ )/;
 
 /** The coded error for anything a store connection rejected with. */
 export function storeError(thrown: unknown): CodedError {
-  const message = messageOf(thrown);
+  const message = messageOf(thrown).replace(WRAPPED, '');
   const isReply = thrown instanceof Error && thrown.name === 'ReplyError';
   if (!isReply) {
     const wasSent = !message.includes("isn't writeable");
@@ -67,6 +69,15 @@ export function storeTimeout(waitedMs: number): CodedError {
   return new CodedError('E_STORE_TIMEOUT', `the store did not answer within ${waitedMs} ms`, {
     kind: 'transient',
     details: { stored: 'unknown', waitedMs },
+  });
+}
+
+/** The server has it, but may still lose it to a fail-over. */
+export function storeUnconfirmed(replicas: number): CodedError {
+  return new CodedError('E_STORE_UNCONFIRMED', `fewer than ${replicas} replicas have confirmed it in time`, {
+    kind: 'transient',
+    details: { stored: 'unknown', replicas },
+    mend: 'If this lasts, look at the replicas of the store and at the network between.',
   });
 }
 

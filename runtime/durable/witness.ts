@@ -26,6 +26,11 @@ export interface WitnessOptions {
   clock?: Clock;
   /** At most this often is the file written. */
   writeEveryMs?: number;
+  /**
+   * Whether a number that the store knows counts as acknowledged, which it may be by others: the default. Not where the
+   * store has numbers before they may be acknowledged, since a fail-over takes those back and nobody has lost anything.
+   */
+  learns?: boolean;
   /** Told what the file was told, after it: a second memory on another machine. */
   onWritten?: (highest: ReadonlyMap<number, number>) => void;
   /** The file could not be written; it is tried again until it can. */
@@ -63,6 +68,7 @@ export async function openWitness(options: WitnessOptions): Promise<Witness> {
   const { file } = options;
   const clock = options.clock ?? systemClock;
   const writeEveryMs = options.writeEveryMs ?? WRITE_EVERY_MS;
+  const learns = options.learns ?? true;
   const highest = await load(file);
   let isDirty = false;
   let isStopped = false;
@@ -118,7 +124,7 @@ export async function openWitness(options: WitnessOptions): Promise<Witness> {
         const to = highest.get(partition) ?? 0;
         const known = await store.raiseSequence(partition, to);
         if (known < to) lost.push({ partition, from: known + 1, to });
-        note(partition, known);
+        if (learns) note(partition, known);
       }
       return lost;
     },

@@ -81,6 +81,7 @@ hostProcess(async (host: ProcessHost): Promise<HostedProcess> => {
 
   const witness = await openWitness({
     file: params.witnessFile,
+    learns: params.safety.ackLevel !== 'replicated',
     onWritten: (highest) => post({ type: 'witnessed', highest: [...highest] }),
     onTrouble: (error) => log.warn({ error }, 'the witness cannot be written'),
   });

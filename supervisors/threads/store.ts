@@ -4,7 +4,7 @@
 import { connectRedis, whenReady } from '../../gateways/redis/connection.ts';
 import { createRedisStore } from '../../runtime/durable/redis-store.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
-import { assertStoreIsSafe } from '../../runtime/durable/store-safety.ts';
+import { assertStoreIsSafe, replicasToConfirm } from '../../runtime/durable/store-safety.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 
 export interface StoreParams {
@@ -31,9 +31,13 @@ export async function openStore(
   writerTtlMs?: number,
 ): Promise<OpenStore> {
   const connection = connectRedis({ url: params.redisUrl, name });
+  let replicas = 0;
+  const check = async (options: StoreSafetyOptions): Promise<void> => {
+    replicas = replicasToConfirm(await assertStoreIsSafe(connection, options), options);
+  };
   try {
     await whenReady(connection, CONNECT_TIMEOUT_MS);
-    if (safety !== undefined) await assertStoreIsSafe(connection, safety);
+    if (safety !== undefined) await check(safety);
   } catch (thrown) {
     connection.disconnect();
     throw thrown;
@@ -43,7 +47,7 @@ export async function openStore(
     connectReader: () => connectRedis({ url: params.redisUrl, name: `${name}-reader` }),
     prefix: params.keyPrefix,
     ...(writerTtlMs === undefined ? {} : { writerTtlMs }),
-    ...(safety === undefined ? {} : { recheck: (again) => assertStoreIsSafe(again, safety) }),
+    ...(safety === undefined ? {} : { replicas: () => replicas, recheck: () => check(safety) }),
   });
   return {
     store,

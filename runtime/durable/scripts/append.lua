@@ -110,6 +110,13 @@ if accepted + offset < tonumber(ARGV[10]) then
   return {'older', accepted + offset}
 end
 
+-- What is told as stored before is a write, too: a wait for replicas covers no more than what was written before it on
+-- the same connection. The delete comes first so that it is one at maxmemory as well.
+local function touch()
+  redis.call('HDEL', KEYS[2], '-')
+  redis.call('HSET', KEYS[2], 'accepted', whole(accepted))
+end
+
 local verdicts, isDuplicate, contents = '', false, nil
 if ARGV[12] ~= '' then
   verdicts, isDuplicate, contents = judge(ARGV[12])
@@ -118,6 +125,7 @@ end
 local last, lastId = string.match(redis.call('HGET', KEYS[3], lane) or '0 ', '^(%d+) (.*)$')
 last = tonumber(last)
 if sequence <= last then
+  touch()
   return {'repeat', accepted + offset, sequence == last and lastId or '', verdicts}
 end
 if sequence > last + 1 then
@@ -125,6 +133,7 @@ if sequence > last + 1 then
 end
 -- Before the bounds: what is stored already is no more to store.
 if isDuplicate then
+  touch()
   return {'duplicate', accepted + offset, verdicts}
 end
 

@@ -6,6 +6,7 @@ import {
   assertStoreIsSafe,
   findStoreProblems,
   readStoreSettings,
+  replicasToConfirm,
 } from '../../../runtime/durable/store-safety.ts';
 import type { PrivateServer } from '../../../supervisors/embedded/private-server.ts';
 import { startOwnRedis } from '../../support/servers.ts';
@@ -14,6 +15,10 @@ import { connect, rejectionOf } from './store-under-test.ts';
 const SAFE: StoreSettings = {
   product: 'redis',
   version: '7.0.15',
+  role: 'master',
+  replicasOnline: 0,
+  minReplicasToWrite: 0,
+  minReplicasMaxLagS: 10,
   maxmemoryBytes: 1_000,
   maxmemoryPolicy: 'noeviction',
   appendonly: 'yes',
@@ -64,6 +69,36 @@ describe('store safety', () => {
         'E_STORE_FSYNC_ON_REWRITE',
       ]);
       expect(problems(settings, { ackLevel: 'written' })).to.deep.equal([]);
+    });
+
+    it('wants a replica and a server that insists on one at the ack level replicated [S-79]', () => {
+      const group = { replicasOnline: 1, minReplicasToWrite: 1 };
+      const level = { ackLevel: 'replicated' } as const;
+      expect(problems(group, level)).to.deep.equal([]);
+      expect(problems({ ...group, appendonly: 'no' }, level)).to.deep.equal(['E_STORE_APPENDONLY']);
+      expect(problems({ ...group, minReplicasToWrite: 0 }, level)).to.deep.equal(['E_STORE_MIN_REPLICAS']);
+      expect(problems({ ...group, minReplicasToWrite: 2 }, level)).to.deep.equal(['E_STORE_NO_REPLICA']);
+      expect(problems({ ...group, minReplicasToWrite: undefined }, level)).to.deep.equal([
+        'E_STORE_CONFIG_UNREADABLE',
+      ]);
+      for (const minReplicasMaxLagS of [0, 61]) {
+        expect(problems({ ...group, minReplicasMaxLagS }, level)).to.deep.equal(['E_STORE_REPLICA_LAG']);
+      }
+      expect(problems({}, { ackLevel: 'fsynced' })).to.deep.equal([]);
+    });
+
+    it('refuses a replica at any level', () => {
+      for (const ackLevel of ['written', 'fsynced', 'replicated'] as const) {
+        const settings = { role: 'replica', minReplicasToWrite: 1 } as const;
+        expect(problems(settings, { ackLevel })).to.deep.equal(['E_STORE_REPLICA']);
+      }
+    });
+
+    it('has as many replicas confirm as the server insists on, and none below that level', () => {
+      const settings = { ...SAFE, minReplicasToWrite: 2 };
+      expect(replicasToConfirm(settings, { ackLevel: 'replicated', boundsBytes: 1 })).to.equal(2);
+      expect(replicasToConfirm(SAFE, { ackLevel: 'replicated', boundsBytes: 1 })).to.equal(1);
+      expect(replicasToConfirm(settings, { ackLevel: 'fsynced', boundsBytes: 1 })).to.equal(0);
     });
 
     it('trusts nothing it cannot read, unless the operator vouches for it [S-72]', () => {

@@ -67,6 +67,18 @@ describe('Witness', () => {
     expect(witness.highest(0)).to.equal(4);
   });
 
+  it('keeps to what was acknowledged when the store may take the rest back [S-79]', async () => {
+    const store = createMemoryStore();
+    await appendOne(store, { writerId: freshWriterId(), sequence: 1, count: 4 });
+    const witness = await openWitness({ file, learns: false });
+    witness.note(0, 3);
+    expect(await witness.reconcile(store, [0])).to.deep.equal([]);
+    expect(witness.highest(0)).to.equal(3);
+    const promoted = createMemoryStore();
+    await appendOne(promoted, { writerId: freshWriterId(), sequence: 1, count: 3 });
+    expect(await witness.reconcile(promoted, [0])).to.deep.equal([]);
+  });
+
   for (const [what, text] of Object.entries({
     'that is empty': '',
     'that is cut': '{"format":1,"high',
