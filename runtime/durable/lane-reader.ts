@@ -2,7 +2,9 @@
  * Reads lanes by XREAD. Waiting reads have connections of their own, because a blocked connection delays every other
  * command on it; reads that do not wait use the store's connection.
  *
- * Invariant: within a lane, entries come in order and without a hole.
+ * Invariants: within a lane, entries come in order and without a hole. What is read comes from the very server that the
+ * store's connection writes to: during a fail-over the old master may go on for a while with entries of its own, and
+ * one of those must never be taken for the entry of the same id that the new master has.
  */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.ts';
@@ -33,10 +35,11 @@ const CONNECT_WAIT_MS = 1_000;
 
 type RawEntry = [id: Buffer, fields: Buffer[]];
 
-/** A connection for waiting reads, with the number by which the server knows it. */
+/** A connection for waiting reads, with the number by which the server knows it, and which server that is. */
 interface ReadingConnection {
   redis: Redis;
   clientId: Promise<number | undefined>;
+  runId: Promise<string | undefined>;
 }
 
 export function createLaneReader(options: LaneReaderOptions): LaneReader {
@@ -44,6 +47,17 @@ export function createLaneReader(options: LaneReaderOptions): LaneReader {
   const idle: ReadingConnection[] = [];
   const all = new Set<Redis>();
   let isClosed = false;
+  /** Of the server behind the store's connection; undefined while there is none. */
+  let mainRunId = options.connection.status === 'ready' ? runIdOf(options.connection) : undefined;
+  const arrive = (): void => {
+    mainRunId = runIdOf(options.connection);
+  };
+  /** Its server may have been replaced, so that the waiting reads have to look for the new one too. */
+  const leave = (): void => {
+    mainRunId = undefined;
+    for (const redis of all) if (redis.status === 'ready') redis.disconnect(true);
+  };
+  options.connection.on('ready', arrive).on('close', leave);
 
   function open(): ReadingConnection {
     if (all.size >= READERS_MAX) {
@@ -53,11 +67,16 @@ export function createLaneReader(options: LaneReaderOptions): LaneReader {
       });
     }
     const redis = options.connectReader();
-    const connection: ReadingConnection = { redis, clientId: Promise.resolve(undefined) };
+    const connection: ReadingConnection = {
+      redis,
+      clientId: Promise.resolve(undefined),
+      runId: Promise.resolve(undefined),
+    };
     redis.on('error', () => {});
     redis.on('close', options.onConnectionLost);
     const ask = (): void => {
       connection.clientId = redis.client('ID').catch(() => undefined);
+      connection.runId = runIdOf(redis);
     };
     redis.on('ready', ask);
     if (redis.status === 'ready') ask();
@@ -69,11 +88,22 @@ export function createLaneReader(options: LaneReaderOptions): LaneReader {
     const connection = idle.pop() ?? open();
     try {
       await whenReady(connection.redis, clock);
+      await requireSameServer(connection);
       return connection;
     } catch (thrown) {
       idle.push(connection);
       throw thrown;
     }
+  }
+
+  /** A server that does not tell its run id is taken at its word. */
+  async function requireSameServer({ redis, runId }: ReadingConnection): Promise<void> {
+    if (mainRunId === undefined) throw storeAway('the connection for writing is not up', 'no');
+    const ids = await inTime(clock, options.replyTimeoutMs, Promise.all([runId, mainRunId]));
+    const [own, main] = ids === 'late' ? [] : ids;
+    if (ids !== 'late' && (own === undefined || main === undefined || own === main)) return;
+    if (redis.status === 'ready') redis.disconnect(true);
+    throw storeAway('the reading connection is not on the server that is written to', 'no');
   }
 
   /** Ends the server's waiting, so that the connection can be used again. Without the permission it ends by itself. */
@@ -158,12 +188,23 @@ export function createLaneReader(options: LaneReaderOptions): LaneReader {
 
     close() {
       isClosed = true;
+      options.connection.off('ready', arrive).off('close', leave);
       for (const connection of all) {
         connection.removeListener('close', options.onConnectionLost);
         connection.disconnect();
       }
     },
   };
+}
+
+/** Random at each start of a server. */
+async function runIdOf(redis: Redis): Promise<string | undefined> {
+  try {
+    return /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1];
+  } catch {
+    // Not allowed to ask; or the connection broke, and whoever uses it will hear of that.
+    return undefined;
+  }
 }
 
 /** RESP3 replies a flat map, RESP2 a list of pairs. */
