@@ -9,6 +9,7 @@ import type { Check } from '../gateways/cli/check-report.ts';
 import { bytes } from '../gateways/cli/terminal-text.ts';
 import { expiryMs, readTlsMaterial } from '../gateways/http/tls-material.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { isSentinelUrl, readSentinelUrl } from '../gateways/redis/sentinel-url.ts';
 import { codeOf, messageOf } from '../runtime/errors.ts';
 import { inspectDataDirectory } from './data-directory.ts';
 import type { DataDirectoryState } from './data-directory.ts';
@@ -116,16 +117,24 @@ export async function checkTls(config: StaticConfig): Promise<Check[]> {
   }
 }
 
+/** One undefined for a private server; of a master group the Sentinels, since only they know the others. */
+function hostsOf(url: string | undefined): (string | undefined)[] {
+  if (url === undefined) return [undefined];
+  if (isSentinelUrl(url)) return readSentinelUrl(url).sentinels.map(({ host }) => host);
+  return [new URL(url).hostname.replace(/^\[|\]$/g, '')];
+}
+
 /** Whether the host names of servers of your own are known; nobody is called. */
 async function checkServerNames(config: StaticConfig): Promise<Check[]> {
-  const servers: [name: string, variable: string, url: string | undefined][] = [
-    ['Redis', STATIC_VARIABLES.redisUrl.name, config.redisUrl],
-    ['PostgreSQL', STATIC_VARIABLES.databaseUrl.name, config.databaseUrl],
+  const servers = [
+    ...hostsOf(config.redisUrl).map((host) => ['Redis', STATIC_VARIABLES.redisUrl.name, host] as const),
+    ...hostsOf(config.databaseUrl).map(
+      (host) => ['PostgreSQL', STATIC_VARIABLES.databaseUrl.name, host] as const,
+    ),
   ];
   return Promise.all(
-    servers.map(async ([name, variable, url]) => {
-      if (url === undefined) return ok(name, 'a private one');
-      const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+    servers.map(async ([name, variable, host]) => {
+      if (host === undefined) return ok(name, 'a private one');
       // PostgreSQL takes the directory of a socket as a parameter, and then no host.
       if (host === '' || (await resolved(host)) !== undefined)
         return ok(name, `at ${host || 'a local socket'}`);

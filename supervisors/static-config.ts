@@ -8,6 +8,8 @@
 import { resolve } from 'node:path';
 import { allowedValues, checkSetting, checkTogether, findSetting } from '../actors/settings.ts';
 import type { NodeDefaults, SettingKey } from '../actors/settings.ts';
+import { isSentinelUrl, readSentinelUrl } from '../gateways/redis/sentinel-url.ts';
+import type { AckLevel } from '../runtime/durable/store-safety.ts';
 import { CodedError, messageOf } from '../runtime/errors.ts';
 import { nearestWord } from '../runtime/nearest-word.ts';
 import type { TlsFiles } from '../gateways/http/tls-material.ts';
@@ -32,7 +34,7 @@ export interface StaticConfig {
   adminPort: number;
   /** Fixed when the installation is made: events of one host keep their order within their partition. */
   partitions: number;
-  ackLevel: 'written' | 'fsynced';
+  ackLevel: AckLevel;
   /** First part of every Redis key. */
   keyPrefix: string;
   /** Where logs go: a file in the data directory, or this process's standard output (for a service manager). */
@@ -103,6 +105,15 @@ function url(...protocols: string[]): { parse: Parse<string>; allowed: string } 
   };
 }
 
+const redisUrl = {
+  allowed: 'an address that begins with redis://, rediss://, redis+sentinel:// or rediss+sentinel://',
+  parse: (value: string): string => {
+    if (isSentinelUrl(value)) readSentinelUrl(value);
+    else url('redis:', 'rediss:').parse(value);
+    return value;
+  },
+};
+
 const keyPrefix = {
   allowed: '1 to 32 letters, digits, dots or hyphens',
   parse: (value: string): string => {
@@ -118,8 +129,8 @@ export const STATIC_VARIABLES: {
   redisUrl: {
     name: 'REDIS_URL',
     default: undefined,
-    ...url('redis:', 'rediss:'),
-    description: 'Redis to use instead of a private one.',
+    ...redisUrl,
+    description: 'Redis to use instead of a private one, or the Sentinels that know it.',
   },
   databaseUrl: {
     name: 'DATABASE_URL',
@@ -196,8 +207,9 @@ export const STATIC_VARIABLES: {
   ackLevel: {
     name: 'MUTT_ACK_LEVEL',
     default: 'fsynced',
-    ...oneOf('written', 'fsynced'),
-    description: 'What a 200 means: replied by Redis, or on its disk.',
+    ...oneOf('written', 'fsynced', 'replicated'),
+    description:
+      'What a 200 means: replied by Redis, on its disk, or confirmed by a replica too. With Sentinels the default is `replicated`.',
   },
   keyPrefix: {
     name: 'MUTT_KEY_PREFIX',
@@ -288,6 +300,7 @@ export function readStaticConfig(env: NodeJS.ProcessEnv): StaticConfig {
   }
   const settings = readSettings(env, known, faults);
   config['settings'] = settings;
+  faults.push(...settleAckLevel(config as unknown as StaticConfig, env));
   for (const name of Object.keys(env)) {
     if (!name.startsWith('MUTT_') || known.has(name) || PRIVATE_VARIABLES.has(name)) continue;
     const nearest = nearestWord(name, known);
@@ -325,6 +338,16 @@ function readSettings(env: NodeJS.ProcessEnv, known: Set<string>, faults: string
     faults.push(messageOf(thrown));
   }
   return given;
+}
+
+/** A group is there to be failed over, and a Redis alone has nobody to confirm anything. */
+function settleAckLevel(config: StaticConfig, env: NodeJS.ProcessEnv): string[] {
+  const { name } = STATIC_VARIABLES.ackLevel;
+  if (env[name] === undefined && config.redisUrl !== undefined && isSentinelUrl(config.redisUrl)) {
+    config.ackLevel = 'replicated';
+  }
+  if (config.ackLevel !== 'replicated' || config.redisUrl !== undefined) return [];
+  return [`${name}: the private Redis has no replica; give ${STATIC_VARIABLES.redisUrl.name} too`];
 }
 
 function portFaults(config: StaticConfig): string[] {

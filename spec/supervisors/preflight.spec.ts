@@ -109,6 +109,16 @@ describe('the checks before a start', () => {
     expect(JSON.stringify(found)).to.not.contain('secret-word');
   });
 
+  it('looks up every Sentinel, and repeats no password', async () => {
+    env['REDIS_URL'] =
+      'redis+sentinel://:secret-word@127.0.0.1,no-such-host.invalid:1/mymaster?sentinel_password=secret-word';
+    const found = await failures();
+    expect(found.map(({ name, found: text }) => `${name}: ${text}`)).to.deep.equal([
+      'Redis: the host no-such-host.invalid is not known',
+    ]);
+    expect(JSON.stringify(found)).to.not.contain('secret-word');
+  });
+
   it('names a data directory of a newer version, a damaged one, and a file in its place', async () => {
     mkdirSync(dataDir);
     writeFileSync(join(dataDir, 'FORMAT'), 'mutt-data 99\n');

@@ -48,6 +48,20 @@ describe('readStaticConfig', () => {
     });
   });
 
+  it('takes Sentinels, and then has a replica confirm unless told otherwise', () => {
+    const group = { REDIS_URL: 'redis+sentinel://:p@a:1,b:2/mymaster/0' };
+    expect(readStaticConfig(group)).to.include({ redisUrl: group.REDIS_URL, ackLevel: 'replicated' });
+    expect(readStaticConfig({ ...group, MUTT_ACK_LEVEL: 'fsynced' }).ackLevel).to.equal('fsynced');
+    const server = { REDIS_URL: 'redis://a', MUTT_ACK_LEVEL: 'replicated' };
+    expect(readStaticConfig(server).ackLevel).to.equal('replicated');
+  });
+
+  it('wants no replica to confirm of a private Redis, which has none', () => {
+    expect(faultsOf({ MUTT_ACK_LEVEL: 'replicated' })).to.deep.equal([
+      'MUTT_ACK_LEVEL: the private Redis has no replica; give REDIS_URL too',
+    ]);
+  });
+
   it('makes the data directory absolute, since others who are told it have other working directories', () => {
     expect(readStaticConfig({ MUTT_DATA_DIR: 'data/of this' }).dataDir).to.equal(resolve('data/of this'));
     expect(readStaticConfig({ MUTT_DATA_DIR: '/data' }).dataDir).to.equal('/data');
@@ -93,6 +107,7 @@ describe('readStaticConfig', () => {
   const bad: [name: string, value: string][] = [
     ['REDIS_URL', ''],
     ['REDIS_URL', 'http://redis'],
+    ['REDIS_URL', 'redis+sentinel://:hunter2@sentinel'],
     ['DATABASE_URL', 'mysql://u:hunter2@db/x'],
     ['DATABASE_URL', 'hunter2'],
     ['MUTT_DATA_DIR', ''],
