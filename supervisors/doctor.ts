@@ -19,6 +19,7 @@ import { POSTGRES_VERSION_MIN, serverClockMs, serverVersion } from '../gateways/
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { findStoreProblems, readStoreSettings } from '../runtime/durable/store-safety.ts';
+import type { StoreSettings } from '../runtime/durable/store-safety.ts';
 import { codeOf, messageOf } from '../runtime/errors.ts';
 import { chooseNode } from './bootstrap.mjs';
 import { runningPostgresUrl } from './embedded/postgres.ts';
@@ -164,8 +165,18 @@ async function checkRedisSettings(redis: Redis, config: StaticConfig): Promise<C
     boundsBytes: bounds.bytesTotal,
     isUnreadableConfigAccepted: config.trustRedis,
   });
-  if (problems.length === 0) return [ok('Redis', `${settings.product} ${settings.version}, safe to use`)];
+  if (problems.length === 0) {
+    const found = `${settings.product} ${settings.version}, safe to use, ${placeOf(redis, settings)}`;
+    return [ok('Redis', found)];
+  }
   return problems.map((problem) => fail('Redis', messageOf(problem), problem.mend ?? ''));
+}
+
+/** Where the server is, which with Sentinels only they know, and who follows it. */
+function placeOf(redis: Redis, { role, replicasOnline }: StoreSettings): string {
+  const { remoteAddress, remotePort } = redis.stream;
+  const replicas = replicasOnline === 1 ? '1 replica' : `${replicasOnline} replicas`;
+  return `${role ?? 'of unknown role'} at ${remoteAddress}:${remotePort} with ${replicas}`;
 }
 
 async function checkRedisClock(redis: Redis): Promise<Check> {

@@ -13,6 +13,7 @@ import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
 import { SnapshotChannel } from '../gateways/redis/snapshot-channel.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { REPLY_TIMEOUT_MS } from '../runtime/durable/redis-store.ts';
 import { readStoreSettings, assertStoreIsSafe } from '../runtime/durable/store-safety.ts';
 import type { StoreSafetyOptions } from '../runtime/durable/store-safety.ts';
 import type { DurableStore } from '../runtime/durable/durable-store.ts';
@@ -57,6 +58,8 @@ export interface Ground {
   witnessed: [partition: number, accepted: number][];
   /** Whether Redis has answered lately. */
   isStoreThere(): boolean;
+  /** Why a Redis that answers is not safe to use, as it was found last. */
+  storeTrouble(): string | undefined;
   /** Never rejects. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -129,7 +132,7 @@ async function open(options: GroundOptions): Promise<Ground> {
     await prepareDatabase(options, closed.signal, () => snapshots.hear());
     const monthsTimer = setInterval(() => void keepMonths(options), MONTHS_EVERY_MS);
     closers.push(async () => clearInterval(monthsTimer));
-    const { storeName, bounds, safety, stopWatching, isThere } = await checkStore(options);
+    const { storeName, bounds, safety, stopWatching, isThere, trouble } = await checkStore(options);
     closers.push(async () => stopWatching());
     const opened = await openStore(
       { redisUrl: options.redisUrl, keyPrefix: config.keyPrefix },
@@ -168,6 +171,7 @@ async function open(options: GroundOptions): Promise<Ground> {
       safety,
       witnessed,
       isStoreThere: isThere,
+      storeTrouble: trouble,
       close,
     };
   } catch (thrown) {
@@ -207,6 +211,7 @@ async function checkStore(options: GroundOptions): Promise<{
   safety: StoreSafetyOptions;
   stopWatching: () => void;
   isThere: () => boolean;
+  trouble: () => string | undefined;
 }> {
   const { config, log } = options;
   const connection = connectRedis({ url: options.redisUrl, name: 'mutt-watch' });
@@ -237,33 +242,49 @@ async function checkStore(options: GroundOptions): Promise<{
     );
 
     let answeredAtMs = systemClock.monotonicMs();
-    let isSafe = true;
-    let isChecked = true;
+    /** When the connection was made, or answered last. */
+    let heardAtMs = answeredAtMs;
+    let isLooking = false;
+    let trouble: string | undefined;
+    // Replicas come and go while the connection to the master stands.
+    const isCheckedOnce = config.ackLevel !== 'replicated';
+    let isChecked = isCheckedOnce;
     connection.on('close', () => {
       isChecked = false;
     });
+    connection.on('ready', () => {
+      heardAtMs = systemClock.monotonicMs();
+    });
     const timer = setInterval(() => {
+      if (connection.status === 'ready' && systemClock.monotonicMs() - heardAtMs > REPLY_TIMEOUT_MS) {
+        connection.disconnect(true);
+      }
+      if (isLooking) return;
+      isLooking = true;
       const look = async (): Promise<void> => {
         await connection.ping();
         if (!isChecked) {
-          isSafe = await assertStoreIsSafe(connection, safety).then(
-            () => true,
+          trouble = await assertStoreIsSafe(connection, safety).then(
+            () => undefined,
             (thrown: unknown) => {
+              const message = messageOf(thrown);
               // Once, not at every look until it is mended.
-              if (isSafe) {
-                log.error(
-                  { code: codeOf(thrown), message: messageOf(thrown) },
-                  'Redis is no longer safe to use',
-                );
+              if (trouble === undefined) {
+                log.error({ code: codeOf(thrown), message }, 'Redis is no longer safe to use');
               }
-              return false;
+              return message;
             },
           );
-          isChecked = isSafe;
+          isChecked = trouble === undefined && isCheckedOnce;
         }
         answeredAtMs = systemClock.monotonicMs();
+        heardAtMs = answeredAtMs;
       };
-      look().catch(() => undefined);
+      look()
+        .catch(() => undefined)
+        .finally(() => {
+          isLooking = false;
+        });
     }, PING_EVERY_MS);
     return {
       storeName,
@@ -273,7 +294,8 @@ async function checkStore(options: GroundOptions): Promise<{
         clearInterval(timer);
         connection.disconnect();
       },
-      isThere: () => isSafe && systemClock.monotonicMs() - answeredAtMs < PING_STALE_MS,
+      trouble: () => trouble,
+      isThere: () => trouble === undefined && systemClock.monotonicMs() - answeredAtMs < PING_STALE_MS,
     };
   } catch (thrown) {
     connection.disconnect();
@@ -283,11 +305,16 @@ async function checkStore(options: GroundOptions): Promise<{
 
 const ACK_SWITCH =
   'MUTT_ACK_LEVEL=written does that: a machine that dies may then lose what was acknowledged.';
+const REPLICA_SWITCH =
+  'MUTT_ACK_LEVEL=fsynced does that: a fail-over may then lose what was acknowledged, and says how much.';
 /** The variables behind what the runtime proposes. */
 const SWITCHES: Partial<Record<string, string>> = {
   E_STORE_APPENDONLY: ACK_SWITCH,
   E_STORE_FSYNC: ACK_SWITCH,
   E_STORE_FSYNC_ON_REWRITE: ACK_SWITCH,
+  E_STORE_MIN_REPLICAS: REPLICA_SWITCH,
+  E_STORE_REPLICA_LAG: REPLICA_SWITCH,
+  E_STORE_NO_REPLICA: REPLICA_SWITCH,
   E_STORE_CONFIG_UNREADABLE: 'MUTT_TRUST_REDIS=yes confirms that.',
 };
 
@@ -305,7 +332,7 @@ function explained(thrown: unknown): unknown {
   }
   return new CodedError('E_REDIS_UNREACHABLE', `Redis cannot be used: ${messageOf(thrown)}`, {
     kind: 'transient',
-    mend: 'Start it, or correct REDIS_URL (address, user and password).',
+    mend: 'Start it, or correct REDIS_URL (address, master group, user and password).',
   });
 }
 

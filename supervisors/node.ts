@@ -95,7 +95,7 @@ export class MuttNode {
       startPrivateRedis({
         dir: join(dataDir, 'redis'),
         log: say,
-        appendFsync: config.ackLevel === 'fsynced' ? 'always' : 'everysec',
+        appendFsync: config.ackLevel === 'written' ? 'everysec' : 'always',
         ...(port === undefined ? {} : { port }),
       }),
     );
@@ -285,8 +285,11 @@ export class MuttNode {
     if (this.#stopping.signal.aborted) reasons.push('stopping');
     if (this.#ground === undefined) reasons.push('starting');
     else if (!this.#ground.isStoreThere()) {
+      const unsafe = this.#ground.storeTrouble();
       const { trouble } = this.#redis;
-      reasons.push(trouble === undefined ? 'Redis does not answer' : `Redis does not answer: ${trouble}`);
+      if (unsafe !== undefined) reasons.push(`Redis is not safe to use: ${unsafe}`);
+      else
+        reasons.push(trouble === undefined ? 'Redis does not answer' : `Redis does not answer: ${trouble}`);
     }
     return reasons;
   }

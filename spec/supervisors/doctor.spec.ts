@@ -69,7 +69,9 @@ describe('mutt doctor', () => {
     try {
       env['REDIS_URL'] = safe.url;
       const checks = await examined();
-      expect(checks.get('Redis')?.found).to.match(/^(redis|valkey) [\d.]+, safe to use$/);
+      expect(checks.get('Redis')?.found).to.match(
+        /^(redis|valkey) [\d.]+, safe to use, master at [^ ]+:\d+ with 0 replicas$/,
+      );
       expect(checks.get('clock of Redis')).to.include({ verdict: 'ok' });
       env['REDIS_URL'] = unsafe.url;
       const found = (await examined()).get('Redis');
