@@ -58,7 +58,10 @@ const NOTES = `### Notes
 - Without \`MUTT_DATA_DIR\` the data are in \`var/\` of the clone; for root, when the clone lies below a directory that
   other users cannot pass through, in a directory of its own below \`/var/lib/mutt\`.
 - With \`MUTT_ACK_LEVEL=written\` a Redis without an append-only file that is synced before every reply is taken too:
-  what it acknowledged can be lost when its machine dies. The private Redis always syncs.
+  what it acknowledged can be lost when its machine dies.
+- \`MUTT_ACK_LEVEL=replicated\` needs a Redis of your own with replicas: [use your own
+  Redis](../how-to/use-your-own-redis-and-postgresql.md#sentinel) has the form of the address, the settings, and what can
+  still be lost.
 - \`MUTT_PARTITIONS\` is remembered in Redis at the first start. Another number later is refused
   (\`E_PARTITIONS_CHANGED\`), since the events of a host would change their partition.
 - What is in the files of \`MUTT_INGEST_TLS_…\` is looked at every few seconds; a restart is not needed.
