@@ -312,6 +312,8 @@ function whyNotStored(result: AppendResult): string | undefined {
   switch (result.status) {
     case 'stored':
     case 'repeat':
+    // Its events bear no marks, so this is never said.
+    case 'duplicate':
       return undefined;
     case 'full':
       return `the overflow mailbox is full (${result.reason})`;
