@@ -3,8 +3,8 @@
  *
  * Keys are `<prefix>:{<partition>}:<lane>` for lanes (streams) and delayed sets (sorted sets), and `:owner`, `:ledger`,
  * `:strikes`, `:groups`, `:marks`, `:marks:old`, `:diverted`, `:arrivals`, `:writer:<id>` beside them: one hash tag per
- * partition. All of one store's reads go to one
- * server (alone or the master of a Sentinel group). Every write is one atomic script.
+ * partition. All of one store's reads go to one server (alone or the master of a Sentinel group). Every write is one atomic
+ * script.
  *
  * Invariant: no command is ever sent twice by the connection itself. A resend is decided here or above, by those who
  * know whether it is safe, so the connection must have the `STORE_CONNECTION_OPTIONS`.

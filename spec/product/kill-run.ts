@@ -1,11 +1,11 @@
 /**
- * One run of the torture: a whole node under traffic with known ids, by requests and over WebSockets, harmed at the given moments, healed, settled, and
- * then audited against PostgreSQL and the destination directly.
+ * One run of the torture: a whole node under traffic with known ids, by requests and over WebSockets, harmed at the given
+ * moments, healed, settled, and then audited against PostgreSQL and the destination directly.
  *
  * The books it checks: every event answered 200 has exactly one audit row, every unanswered one at most one, however
- * often those with an Idempotency-Key, or over WebSockets, were sent; the alerts
- * of the audit rows are those at the destination and, of those it refuses, the dead letters; the ledger balances and
- * says the same; at the end everything stops cleanly.
+ * often those with an Idempotency-Key, or over WebSockets, were sent; the alerts of the audit rows are those at the
+ * destination and, of those it refuses, the dead letters; the ledger balances and says the same; at the end everything
+ * stops cleanly.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../bench/support/random.ts';
