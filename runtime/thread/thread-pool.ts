@@ -48,6 +48,11 @@ const IDLE_TIMEOUT_MS = 2_000;
  */
 const TERMINATION_MS_MAX = 2_000;
 
+/**
+ * Piscina loads the entry by `require` where that takes ES modules, else by `import`. A thread that is terminated in the
+ * middle of the first aborts the whole process (Node 22: v8::Module::IsGraphAsync of a module not instantiated).
+ */
+const THREAD_OPTIONS = ['--no-experimental-require-module'];
 const entryUrl = new URL(`./entry.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url).href;
 
 /** One pool of piscina's and what it does not tell. */
@@ -137,6 +142,7 @@ export class ThreadPool {
       atomics: 'disabled',
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: heapMbMax },
+      execArgv: THREAD_OPTIONS,
     });
     const generation: Generation = { pool, running: 0, threads: new Map() };
     pool.on('workerCreate', () => noteThreads(generation));
