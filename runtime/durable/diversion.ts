@@ -26,6 +26,9 @@ export interface DiversionOptions<Part> {
 /** What is known of one partition. */
 interface Route {
   version: number;
+  /** Of the store's version. */
+  known: ReadonlySet<number>;
+  /** Those, and what goes with what is held for the overflow lane. */
   diverted: ReadonlySet<number>;
   /** In the express lane, at the last append of this writer. */
   waiting: number;
@@ -45,12 +48,17 @@ export class Diversion<Part extends { byteLength: number }, Tag> {
     return lane === expressLane ? { partition, lane: overflowLane } : undefined;
   }
 
-  /** Divides what was submitted to an express lane, in order. */
+  /**
+   * Divides what was submitted to an express lane, in order. When nothing is held for the overflow lane, a key that only
+   * went along has its own lane again: what it went with may have been refused.
+   */
   divide(
     { partition }: Place,
     waiters: Waiter<Part, Tag>[],
+    isAnyHeld: boolean,
   ): { express: Waiter<Part, Tag>[]; overflow: Waiter<Part, Tag>[] } {
     const route = this.#routeOf(partition);
+    if (!isAnyHeld) route.diverted = route.known;
     if (route.diverted.size === 0) return { express: waiters, overflow: [] };
     const diverted = this.#withKeysOfUndivided(route.diverted, waiters);
     route.diverted = diverted;
@@ -137,17 +145,18 @@ export class Diversion<Part extends { byteLength: number }, Tag> {
     { version, keys }: { version: number; keys: readonly number[] },
     held: readonly Waiter<Part, Tag>[],
   ): void {
+    const known = new Set(keys);
     const diverted = new Set(keys);
     for (const { part, count } of held) {
       for (let index = 0; index < count; index++) diverted.add(this.#options.keyAt(part, index));
     }
-    Object.assign(this.#routeOf(partition), { version, diverted });
+    Object.assign(this.#routeOf(partition), { version, known, diverted });
   }
 
   #routeOf(partition: number): Route {
     let route = this.#routes.get(partition);
     if (route === undefined) {
-      route = { version: 0, diverted: new Set(), waiting: 0 };
+      route = { version: 0, known: new Set(), diverted: new Set(), waiting: 0 };
       this.#routes.set(partition, route);
     }
     return route;

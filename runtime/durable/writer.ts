@@ -176,8 +176,9 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   const admits = (bytes: number): boolean =>
     !isClosed && (inFlightBytes === 0 || inFlightBytes + bytes <= inFlightBytesMax);
 
-  const hasWork = (): boolean =>
-    [...channels.values()].some(({ queue, flight }) => queue.length > 0 || flight !== undefined);
+  const isHolding = ({ queue, flight }: Channel<Part, Tag>): boolean =>
+    queue.length > 0 || flight !== undefined;
+  const hasWork = (): boolean => [...channels.values()].some(isHolding);
 
   function start(): void {
     if (running !== undefined) return;
@@ -261,8 +262,9 @@ export function createWriter<Part extends { byteLength: number }, Tag>(
   function divert(channel: Channel<Part, Tag>, taken: Waiter<Part, Tag>[]): Waiter<Part, Tag>[] {
     const place = diversion?.overflowOf(channel.place);
     if (diversion === undefined || place === undefined) return taken;
-    const { express, overflow } = diversion.divide(channel.place, taken);
-    if (overflow.length > 0) channelOf(place).queue.push(...overflow);
+    const beside = channelOf(place);
+    const { express, overflow } = diversion.divide(channel.place, taken, isHolding(beside));
+    beside.queue.push(...overflow);
     return express;
   }
 
