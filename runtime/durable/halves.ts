@@ -15,7 +15,7 @@ export function isDivisible<Part, Tag>({ marking }: Waiter<Part, Tag>): boolean 
 
 /**
  * The two halves, with the messages that `isFirst` and the others that it does not choose. The receipt is that of the
- * later one, with what both say of their marks.
+ * later one of which anything is new, with what both say of their marks.
  */
 export function halve<Part extends { byteLength: number }, Tag>(
   waiter: Waiter<Part, Tag>,
@@ -30,7 +30,7 @@ export function halve<Part extends { byteLength: number }, Tag>(
     const [, later] = receipts;
     if (failures.length > 0) waiter.reject(receipts.length > 0 ? halfStored(failures[0]) : failures[0]);
     else if (later !== undefined)
-      waiter.resolve(marking === undefined ? later : together(later, marking, receipts));
+      waiter.resolve(marking === undefined ? later : together(marking, receipts, later));
   };
   const half = (isChosen: (index: number) => boolean, bytesMax: number): Waiter<Part, Tag> => {
     const part = select(waiter.part, isChosen);
@@ -73,12 +73,13 @@ function markingOf<Part, Tag>(
 }
 
 function together<Part, Tag>(
-  receipt: Receipt<Tag>,
   before: Marking<Part, Tag>,
   receipts: readonly Receipt<Tag>[],
+  later: Receipt<Tag>,
 ): Receipt<Tag> {
   return {
-    ...receipt,
+    ...(receipts.findLast(({ tag }) => tag !== undefined) ?? later),
+    accepted: later.accepted,
     duplicates: receipts.reduce((sum, { duplicates = 0 }) => sum + duplicates, before.duplicates),
     reused: [...before.reused, ...receipts.flatMap(({ reused = [] }) => reused)],
   };
