@@ -63,7 +63,9 @@ export function bytesHeld<Part, Tag>(waiters: readonly Waiter<Part, Tag>[]): num
 /** The marks of a frame's submissions, in order; undefined when there are none. */
 export function marksOf<Part, Tag>(waiters: readonly Waiter<Part, Tag>[]): readonly RangeMark[] | undefined {
   if (waiters.every(({ marking }) => marking === undefined)) return undefined;
-  return waiters.flatMap(({ marking }) => marking?.marks ?? []);
+  // None may be left of them.
+  const marks = waiters.flatMap((waiter) => waiter.marking?.marks ?? []);
+  return marks.length === 0 ? undefined : marks;
 }
 
 /** Notes which of a stored frame's marks have a key that came before with another content. */

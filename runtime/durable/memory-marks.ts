@@ -44,6 +44,7 @@ export class MemoryMarks {
   }
 
   add(contents: ReadonlyMap<string, string[]>, { keysMax, ageMsMax }: MarkWindow, nowMs: number): void {
+    if (contents.size === 0) return;
     const { marks, sinceMs } = this.#present;
     if (marks.size > 0 && (marks.size + contents.size > keysMax || nowMs - sinceMs >= ageMsMax)) {
       this.#older = this.#present;
