@@ -51,14 +51,14 @@ describe('Diversion', () => {
   });
   afterEach(() => consumer?.stop());
 
-  const submit = (writer: Writer<KeyedPart, undefined>, ...parts: KeyedPart[]): Promise<unknown> => {
+  const submit = (writer: Writer<KeyedPart, string>, ...parts: KeyedPart[]): Promise<unknown> => {
     const part = joined(parts);
     return writer.submit(0, IN, part.messages.length, part);
   };
   const lane = async (name: string): Promise<string[]> =>
     (await readAll(store, name)).flatMap(({ payload }) => textsIn(payload));
   /** The lane is crowded, the flood diverted, and nobody handles anything. */
-  const flood = async (writer: Writer<KeyedPart, undefined>): Promise<void> => {
+  const flood = async (writer: Writer<KeyedPart, string>): Promise<void> => {
     await submit(writer, partOf(FLOOD, 0, FAIR / 2));
     await submit(writer, partOf(FLOOD, FAIR / 2, FAIR / 2));
     await submit(writer, partOf(FLOOD, FAIR, 4));

@@ -5,7 +5,7 @@ import { createConsumer } from '../../../runtime/durable/consumer.ts';
 import type { CommitPlan, DurableStore, Token } from '../../../runtime/durable/durable-store.ts';
 import type { Writer, WriterOptions } from '../../../runtime/durable/writer.ts';
 import { createWriter } from '../../../runtime/durable/writer.ts';
-import { readAll, WIDE } from './store-under-test.ts';
+import { readAll, WIDE, WINDOW } from './store-under-test.ts';
 
 export interface KeyedPart {
   messages: { key: number; nth: number }[];
@@ -28,15 +28,24 @@ export function joined(parts: readonly KeyedPart[]): KeyedPart {
   return { messages, byteLength: messages.length * 4 };
 }
 
+function selected({ messages }: KeyedPart, isChosen: (index: number) => boolean): KeyedPart {
+  return joined([{ messages: messages.filter((_, index) => isChosen(index)), byteLength: 0 }]);
+}
+
 export function openWriter(
   store: DurableStore,
   fairMessages: number,
-  options: Partial<WriterOptions<KeyedPart, undefined>> = {},
-): Writer<KeyedPart, undefined> {
-  return createWriter<KeyedPart, undefined>({
+  options: Partial<WriterOptions<KeyedPart, string>> = {},
+): Writer<KeyedPart, string> {
+  return createWriter<KeyedPart, string>({
     store,
     bounds: () => WIDE,
-    cut: (submissions) => ({ payload: encode(submissions.map(({ part }) => part)), tag: undefined }),
+    cut: (submissions) => {
+      const payload = encode(submissions.map(({ part }) => part));
+      return { payload, tag: payload.toString() };
+    },
+    markWindow: () => WINDOW,
+    without: (part, gone) => selected(part, (index) => !gone.has(index)),
     onStoreOlder: async (partition, _known, witnessed) => {
       await store.raiseSequence(partition, witnessed);
     },
@@ -45,8 +54,7 @@ export function openWriter(
       overflowLane: OVER,
       fairMessages: () => fairMessages,
       keyAt: ({ messages }, index) => messages[index]?.key ?? NaN,
-      select: ({ messages }, isChosen) =>
-        joined([{ messages: messages.filter((_, index) => isChosen(index)), byteLength: 0 }]),
+      select: selected,
     },
     ...options,
   });
