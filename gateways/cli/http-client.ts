@@ -47,6 +47,8 @@ const TIMEOUT_MS = 15_000;
 const REPLY_BYTES_MAX = 32 * 1024 * 1024;
 const KEY_SHAPE = /^[\x21-\x7e]{1,254}$/;
 const USER_AGENT = 'mutt-cli';
+const SPEAKS_TLS =
+  ' If it speaks TLS, set the MUTT_INGEST_TLS_… variables that it was started with, or give an https address.';
 const UNCERTIFIED = ' If it asks for client certificates, give one with --tls-cert-file and --tls-key-file.';
 
 export class HttpClient {
@@ -165,7 +167,7 @@ export class HttpClient {
     const isTls = this.#url.protocol === 'https:';
     return new CodedError('E_CONNECTION_BROKEN', `${this.#options.target} broke the connection off`, {
       kind: 'transient',
-      mend: `The node may just have restarted: look at \`mutt status\`.${isTls ? UNCERTIFIED : ''}`,
+      mend: `The node may just have restarted: look at \`mutt status\`.${isTls ? UNCERTIFIED : SPEAKS_TLS}`,
       details: { cause: codeOf(error) },
     });
   }
@@ -174,7 +176,7 @@ export class HttpClient {
     const { target, urlOption } = this.#options;
     return new CodedError('E_UNREACHABLE', `${target} cannot be reached at ${this.#url.origin}: ${why}`, {
       kind: 'transient',
-      mend: `Start the node with \`mutt start\`, or say where it is with ${urlOption}.`,
+      mend: `Start the node with \`mutt start\`, set the MUTT_… variables that it was started with, or say where it is with ${urlOption}.`,
       details: { why },
     });
   }

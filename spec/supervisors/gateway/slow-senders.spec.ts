@@ -73,8 +73,10 @@ class SlowSender {
 
   constructor(kind: Kind, port: number, key: string) {
     this.kind = kind;
-    const startedMs = performance.now();
+    let startedMs = performance.now();
     this.#socket = connect({ port, host: '127.0.0.1', localAddress: SLOW });
+    // So many at once overrun the queue of the port, and some are taken seconds later.
+    this.#socket.on('connect', () => (startedMs = performance.now()));
     this.#socket.on('error', () => undefined);
     this.#socket.on('close', () => {
       this.endedMs = performance.now() - startedMs;
@@ -125,7 +127,7 @@ describe('the gateway and slow senders', function () {
       sendQuietly({ ...good, request: eventsRequest(key, 5_000), everyMs: 2_000, times: 5 }),
     ]);
     const isOver = async (): Promise<boolean> => senders.every(({ endedMs }) => endedMs !== undefined);
-    await until(isOver, 10_000, () => '').catch(() => undefined);
+    await until(isOver, 30_000, () => '').catch(() => undefined);
     clearInterval(watching);
   });
   after(async () => {
