@@ -217,7 +217,7 @@ function load(
   const options = {
     port,
     connections: shape.connections,
-    durationMs: forMs ?? run.parameter('durationMs', 100, 3_000),
+    durationMs: forMs ?? run.parameter('durationMs', 500, 3_000),
     warmUpMs: CLIENT_WARM_UP_MS,
     bodies: shape.bodies,
     ...(shape.isBinary === true ? { isBinary: true } : {}),
