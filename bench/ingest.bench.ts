@@ -35,6 +35,8 @@ interface Shape {
   isBinary?: boolean;
   headers?: Record<string, string>;
   isSocket?: boolean;
+  /** Beside the bare path, which reads nothing but JSON. */
+  isCompared?: boolean;
   connections: number;
 }
 
@@ -57,7 +59,7 @@ export default async function ingest(run: BenchRun): Promise<void> {
     const subject: Subject = { run, product: new Product(node), level: 'fsynced' };
     await subject.product.configure(nothing);
     for (const shape of shapes) {
-      const isHeadline = shape === single || shape === batched;
+      const isHeadline = shape.isCompared === true;
       await warmUp(subject, shape, warmUpMs);
       const rounds: Stored[] = [];
       const bare: number[] = [];
@@ -112,6 +114,7 @@ function shapesOf(run: BenchRun, events: readonly Buffer[]): Shape[] {
     name: size === 1 ? 'JSON, 1 a request' : `JSON array, ${size} a request`,
     events: size,
     bodies: size === 1 ? events.map(String) : array(size),
+    isCompared: size === 1 || size === BATCH_EVENTS,
     connections,
   });
   return [
@@ -346,11 +349,10 @@ async function written(
     await subject.product.configure(destination);
     for (const shape of shapes) {
       await warmUp(subject, shape, warmUpMs);
-      const isCompared = shape.events === 1 || shape.events === BATCH_EVENTS;
       const bare =
-        shape.isSocket === true || shape.headers !== undefined || !isCompared
-          ? undefined
-          : (await load(run, barePath.port, shape)).perSecond * shape.events;
+        shape.isCompared === true
+          ? (await load(run, barePath.port, shape)).perSecond * shape.events
+          : undefined;
       report(subject, shape, [await stored(subject, shape)], bare);
     }
   } finally {
