@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
-import { createConsumer } from '../../../runtime/durable/consumer.ts';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import type { LostRange } from '../../../runtime/durable/witness.ts';
 import { openWitness } from '../../../runtime/durable/witness.ts';
@@ -16,6 +15,7 @@ import type { Writer } from '../../../runtime/durable/writer.ts';
 import { createWriter } from '../../../runtime/durable/writer.ts';
 import type { PrivateServer } from '../../../supervisors/embedded/private-server.ts';
 import { specDirectory, specRedisUrl, startOwnRedis } from '../../support/servers.ts';
+import { expectMoved, moveTexts, PARTITIONS, textsIn } from './moved-texts.ts';
 import type { OpenedStore } from './store-under-test.ts';
 import {
   appendOne,
@@ -34,7 +34,6 @@ import {
 } from './store-under-test.ts';
 
 const QUESTION = { terminal: ['done'], inputLanes: ['in'] };
-const PARTITIONS = [0, 1];
 
 describe('The durable mailbox, broken for real', function () {
   this.timeout(30_000);
@@ -96,61 +95,11 @@ describe('The durable mailbox, broken for real', function () {
     };
   }
 
-  /** Moves everything from `in` to `out` until stopped. */
-  async function consume(store: DurableStore) {
-    const consumer = createConsumer({
-      store,
-      lane: 'in',
-      blockMs: 50,
-      backOffMaxMs: 50,
-      handle: async ({ pieces }) => ({
-        counters: { done: pieces.reduce((sum, { lo, hi }) => sum + hi - lo, 0) },
-        outputs: pieces.map(({ entry }) => ({ lane: 'out', payload: entry.payload, bounds: WIDE })),
-      }),
-      quarantine: () => Promise.reject(new Error('nothing is wrong here')),
-    });
-    for (const partition of PARTITIONS) consumer.assign(partition, await own(store, partition));
-    const ended = consumer.run();
-    return { stop: () => consumer.stop(), ended };
-  }
-
-  const textsIn = async (store: DurableStore, lane: string): Promise<string[]> => {
-    const entries = await Promise.all(PARTITIONS.map((partition) => readAll(store, lane, partition)));
-    return entries.flat().flatMap(({ payload }) => payload.toString().match(/<\d+>/g) ?? []);
-  };
-
-  /** Drains, and checks that everything acknowledged came out once, in a ledger that balances. */
-  async function settle(
-    store: DurableStore,
-    producer: ReturnType<typeof produce>,
-    consumer: Awaited<ReturnType<typeof consume>>,
-  ): Promise<void> {
-    await producer.stop();
-    await until(async () => (await textsIn(store, 'in')).length === 0);
-    await consumer.stop();
-    await consumer.ended;
-    const out = await textsIn(store, 'out');
-    expect(new Set(out).size, 'nothing twice').to.equal(out.length);
-    const arrived = new Set(out);
-    expect(
-      producer.acknowledged.filter((text) => !arrived.has(text)),
-      'nothing lost',
-    ).to.deep.equal([]);
-    const allowed = new Set([...producer.acknowledged, ...producer.unknown]);
-    expect(
-      out.filter((text) => !allowed.has(text)),
-      'nothing that was refused',
-    ).to.deep.equal([]);
-    for (const partition of PARTITIONS) {
-      expect((await store.ledger(partition, QUESTION)).problems).to.deep.equal([]);
-    }
-  }
-
   it('loses and doubles nothing when Redis is killed and restarted, twice [S-60]', async () => {
     const dir = specDirectory('killed');
     let server = await startServer({ dir });
     const { store } = await openStore(server.url, freshPrefix());
-    const consumer = await consume(store);
+    const consumer = await moveTexts(store);
     const producer = produce(store);
     for (let round = 0; round < 2; round += 1) {
       const before = producer.acknowledged.length;
@@ -161,13 +110,13 @@ describe('The durable mailbox, broken for real', function () {
     }
     const before = producer.acknowledged.length;
     await until(() => producer.acknowledged.length > before + 200);
-    await settle(store, producer, consumer);
+    await expectMoved(store, producer, consumer);
   });
 
   it('loses and doubles nothing when Redis is stopped longer than deadlines and time-outs, and goes on [S-60]', async () => {
     const server = await startServer({});
     const { store } = await openStore(server.url, freshPrefix(), 300);
-    const consumer = await consume(store);
+    const consumer = await moveTexts(store);
     const producer = produce(store, 200);
     await until(() => producer.acknowledged.length > 200);
     server.kill('SIGSTOP');
@@ -175,7 +124,7 @@ describe('The durable mailbox, broken for real', function () {
     server.kill('SIGCONT');
     const before = producer.acknowledged.length;
     await until(() => producer.acknowledged.length > before + 200);
-    await settle(store, producer, consumer);
+    await expectMoved(store, producer, consumer);
   });
 
   it('does not notice when its scripts are flushed at any moment', async () => {
@@ -183,13 +132,13 @@ describe('The durable mailbox, broken for real', function () {
     const { store, connection } = await openStore(server.url, freshPrefix());
     const other = connection.duplicate();
     clean.push(async () => other.disconnect());
-    const consumer = await consume(store);
+    const consumer = await moveTexts(store);
     const producer = produce(store, 2_000);
     for (let flush = 0; flush < 50; flush += 1) {
       await connection.script('FLUSH');
       await delay(2);
     }
-    await settle(store, producer, consumer);
+    await expectMoved(store, producer, consumer);
     expect(producer.unknown).to.deep.equal([]);
   });
 

@@ -7,7 +7,6 @@ import type { Redis } from 'ioredis';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { connectRedis, whenReady } from '../../../gateways/redis/connection.ts';
-import { createConsumer } from '../../../runtime/durable/consumer.ts';
 import { MARK_CONTENT_BYTES, MARK_KEY_BYTES, START } from '../../../runtime/durable/durable-store.ts';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import { createRedisStore } from '../../../runtime/durable/redis-store.ts';
@@ -22,19 +21,9 @@ import { rejectionOf } from '../../support/rejection.ts';
 import { SentinelGroup } from '../../support/sentinel-group.ts';
 import type { GroupServer } from '../../support/sentinel-group.ts';
 import { specDirectory } from '../../support/servers.ts';
-import {
-  appendOne,
-  delay,
-  freshPrefix,
-  freshWriterId,
-  own,
-  readAll,
-  until,
-  WIDE,
-} from './store-under-test.ts';
+import { expectMoved, moveTexts, PARTITIONS } from './moved-texts.ts';
+import { appendOne, delay, freshPrefix, freshWriterId, readAll, until, WIDE } from './store-under-test.ts';
 
-const QUESTION = { terminal: ['done'], inputLanes: ['in'] };
-const PARTITIONS = [0, 1];
 const PATIENCE_MS = 30_000;
 
 describe('The durable mailbox in a master group', function () {
@@ -124,61 +113,19 @@ describe('The durable mailbox in a master group', function () {
     };
   }
 
-  /** Moves everything from `in` to `out`. */
-  async function consume(store: DurableStore) {
-    const consumer = createConsumer({
-      store,
-      lane: 'in',
-      blockMs: 50,
-      backOffMaxMs: 50,
-      handle: async ({ pieces }) => ({
-        counters: { done: pieces.reduce((sum, { lo, hi }) => sum + hi - lo, 0) },
-        outputs: pieces.map(({ entry }) => ({ lane: 'out', payload: entry.payload, bounds: WIDE })),
-      }),
-      quarantine: () => Promise.reject(new Error('nothing is wrong here')),
-    });
-    for (const partition of PARTITIONS) consumer.assign(partition, await own(store, partition));
-    const ended = consumer.run();
-    return { stop: () => consumer.stop(), ended };
-  }
-
-  const textsIn = async (store: DurableStore, lane: string): Promise<string[]> => {
-    const entries = await Promise.all(PARTITIONS.map((partition) => readAll(store, lane, partition)));
-    return entries.flat().flatMap(({ payload }) => payload.toString().match(/<\d+>/g) ?? []);
-  };
-
-  /** Drains, and checks that everything acknowledged came out, nothing twice, in a ledger that balances. */
   async function settle(
     store: DurableStore,
     producer: ReturnType<typeof produce>,
-    consumer: Awaited<ReturnType<typeof consume>>,
+    consumer: Awaited<ReturnType<typeof moveTexts>>,
   ): Promise<void> {
-    await producer.stop();
-    await until(async () => (await textsIn(store, 'in')).length === 0, PATIENCE_MS);
-    await consumer.stop();
-    await consumer.ended;
-    const out = await textsIn(store, 'out');
-    expect(new Set(out).size, 'nothing twice').to.equal(out.length);
-    const arrived = new Set(out);
-    expect(
-      producer.acknowledged.filter((text) => !arrived.has(text)),
-      'nothing lost',
-    ).to.deep.equal([]);
-    const allowed = new Set([...producer.acknowledged, ...producer.unknown]);
-    expect(
-      out.filter((text) => !allowed.has(text)),
-      'nothing that was refused',
-    ).to.deep.equal([]);
+    await expectMoved(store, producer, consumer, PATIENCE_MS);
     expect(producer.lost, 'nothing acknowledged was reported lost').to.deep.equal([]);
-    for (const partition of PARTITIONS) {
-      expect((await store.ledger(partition, QUESTION)).problems).to.deep.equal([]);
-    }
   }
 
   it('loses and doubles nothing when the master is killed, and its successor too [S-79]', async () => {
     const prefix = freshPrefix();
     const consumerStore = await open(prefix);
-    const consumer = await consume(consumerStore);
+    const consumer = await moveTexts(consumerStore);
     const producer = produce(await open(prefix, 'replicated'), await openOwnWitness());
     for (let round = 0; round < 2; round += 1) {
       await producer.goesOn();
@@ -194,7 +141,7 @@ describe('The durable mailbox in a master group', function () {
   it('acknowledges nothing on a master that wakes up beside its successor [S-79]', async () => {
     const prefix = freshPrefix();
     const consumerStore = await open(prefix);
-    const consumer = await consume(consumerStore);
+    const consumer = await moveTexts(consumerStore);
     const producer = produce(await open(prefix, 'replicated'), await openOwnWitness());
     await producer.goesOn();
     const master = await group.master();
