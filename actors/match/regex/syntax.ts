@@ -1,74 +1,57 @@
 /**
- * Reads a regular expression (JavaScript, `u` flag) into the tree that lint-regex.ts judges.
+ * Reads a regular expression (JavaScript's syntax, flags `u` or `iu`) into a tree that means exactly what it means to V8.
  *
- * It only ever sees what V8 has compiled, so it need not refuse bad syntax; it refuses what rules may not use. Sets of
- * characters may come out larger than they are (a Unicode property is taken for everything): the lint then errs towards
- * refusing. Assertions (`^`, `$`, `\b`) match nothing here, for the same reason.
+ * It only ever sees what V8 has compiled, so it need not refuse bad syntax; it refuses what rules may not use. Groups
+ * leave no trace and lazy repeats are greedy ones: whether a text matches does not depend on them.
  */
-import { CodedError } from '../../runtime/errors.ts';
-
-/** Code points, as ascending ranges [from, to] that neither touch nor overlap. */
-export type CodeSet = readonly (readonly [number, number])[];
+import { CodedError } from '../../../runtime/errors.ts';
+import { AT_END, AT_START, NOT_WORD_EDGE, WORD_EDGE } from './boundary.ts';
+import type { Boundaries } from './boundary.ts';
+import {
+  NO_LINE_END,
+  closedUnderCase,
+  complement,
+  escapedSet,
+  propertySet,
+  single,
+  union,
+} from './code-set.ts';
+import type { CodeSet } from './code-set.ts';
 
 export type RegexNode =
   | { kind: 'set'; set: CodeSet }
-  | { kind: 'empty' }
+  /** Matches nothing, at the boundaries given. */
+  | { kind: 'assertion'; at: Boundaries }
   | { kind: 'all'; parts: RegexNode[] }
   | { kind: 'any'; parts: RegexNode[] }
   | { kind: 'repeat'; part: RegexNode; min: number; max: number };
 
-const CODE_POINT_MAX = 0x10ffff;
-const EVERYTHING: CodeSet = [[0, CODE_POINT_MAX]];
-const LINE_ENDS: CodeSet = [[0x0a, 0x0a], [0x0d, 0x0d], [0x2028, 0x2029]]; // prettier-ignore
-const DIGITS: CodeSet = [[0x30, 0x39]];
-const WORD: CodeSet = [[0x30, 0x39], [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]]; // prettier-ignore
-const BLANKS: CodeSet = [
-  [0x09, 0x0d], [0x20, 0x20], [0xa0, 0xa0], [0x1680, 0x1680], [0x2000, 0x200a], [0x2028, 0x2029], [0x202f, 0x202f],
-  [0x205f, 0x205f], [0x3000, 0x3000], [0xfeff, 0xfeff],
-]; // prettier-ignore
+export interface RegexTree {
+  root: RegexNode;
+  /** Whether it asks for edges of words, so that it matters which characters are word characters. */
+  usesWords: boolean;
+}
+
+/** Each costs some 50 ms when it is met for the first time. */
+export const PROPERTIES_MAX = 8;
+
+const ASSERTIONS: Readonly<Record<string, Boundaries>> = { '^': AT_START, $: AT_END };
 const CONTROL_ESCAPES: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, '0': 0 };
-/** Ranges up to this wide are folded character by character; wider ones beyond ASCII are taken for all of them. */
-const FOLD_EACH_MAX = 64;
 
 /**
  * Parses an expression that V8 has compiled.
  * @throws CodedError E_RULE_REGEX_UNSAFE (permanent) on look-around, back-references and whatever else rules may not use.
  */
-export function parseRegex(source: string, ignoreCase: boolean): RegexNode {
+export function parseRegex(source: string, ignoreCase: boolean): RegexTree {
   const parser = new RegexParser(Array.from(source), ignoreCase);
-  return parser.alternatives();
-}
-
-export function setsOverlap(a: CodeSet, b: CodeSet): boolean {
-  let aAt = 0;
-  let bAt = 0;
-  while (aAt < a.length && bAt < b.length) {
-    const [aFrom, aTo] = a[aAt]!;
-    const [bFrom, bTo] = b[bAt]!;
-    if (aFrom <= bTo && bFrom <= aTo) return true;
-    if (aTo < bTo) aAt++;
-    else bAt++;
-  }
-  return false;
-}
-
-export function intersection(a: CodeSet, b: CodeSet): CodeSet {
-  const shared: [number, number][] = [];
-  let aAt = 0;
-  let bAt = 0;
-  while (aAt < a.length && bAt < b.length) {
-    const [aFrom, aTo] = a[aAt]!;
-    const [bFrom, bTo] = b[bAt]!;
-    if (aFrom <= bTo && bFrom <= aTo) shared.push([Math.max(aFrom, bFrom), Math.min(aTo, bTo)]);
-    if (aTo < bTo) aAt++;
-    else bAt++;
-  }
-  return shared;
+  return { root: parser.alternatives(), usesWords: parser.usesWords };
 }
 
 class RegexParser {
+  usesWords = false;
   private readonly source: readonly string[];
   private readonly ignoreCase: boolean;
+  private readonly properties = new Set<string>();
   private at = 0;
 
   constructor(source: readonly string[], ignoreCase: boolean) {
@@ -79,7 +62,7 @@ class RegexParser {
   alternatives(): RegexNode {
     const parts = [this.sequence()];
     while (this.takes('|')) parts.push(this.sequence());
-    return parts.length === 1 ? parts[0]! : { kind: 'any', parts };
+    return parts.length === 1 ? parts[0]! : oneOf(parts);
   }
 
   private sequence(): RegexNode {
@@ -107,10 +90,12 @@ class RegexParser {
 
   private term(): RegexNode {
     const character = this.next();
-    if (character === '^' || character === '$') return { kind: 'empty' };
-    if (character === '.') return { kind: 'set', set: complement(LINE_ENDS) };
+    const assertion = ASSERTIONS[character];
+    if (assertion !== undefined) return { kind: 'assertion', at: assertion };
+    if (character === '.') return this.set(NO_LINE_END);
     if (character === '(') return this.group();
-    if (character === '[') return this.set(this.characterClass());
+    // A class has been folded before it was negated.
+    if (character === '[') return { kind: 'set', set: this.characterClass() };
     if (character === '\\') return this.escapedTerm();
     return this.set(single(character.codePointAt(0)!));
   }
@@ -135,7 +120,8 @@ class RegexParser {
     const escaped = this.peek();
     if (escaped === 'b' || escaped === 'B') {
       this.at++;
-      return { kind: 'empty' };
+      this.usesWords = true;
+      return { kind: 'assertion', at: escaped === 'b' ? WORD_EDGE : NOT_WORD_EDGE };
     }
     if (/[1-9]/.test(escaped)) throw forbidden(`the back-reference "\\${escaped}"`);
     if (escaped === 'k') throw forbidden('the back-reference "\\k"');
@@ -145,23 +131,12 @@ class RegexParser {
   /** An escape that stands for characters, from after its backslash. */
   private escape(): CodeSet {
     const escaped = this.next();
+    const known = escapedSet(escaped, this.ignoreCase);
+    if (known !== undefined) return known;
     switch (escaped) {
-      case 'd':
-        return DIGITS;
-      case 'D':
-        return complement(DIGITS);
-      case 'w':
-        return WORD;
-      case 'W':
-        return complement(WORD);
-      case 's':
-        return BLANKS;
-      case 'S':
-        return complement(BLANKS);
       case 'p':
       case 'P':
-        this.until('}');
-        return EVERYTHING;
+        return this.property(escaped === 'P');
       case 'x':
         return single(parseInt(this.next() + this.next(), 16));
       case 'c':
@@ -172,6 +147,20 @@ class RegexParser {
       default:
         return single(CONTROL_ESCAPES[escaped] ?? escaped.codePointAt(0)!);
     }
+  }
+
+  private property(isNegated: boolean): CodeSet {
+    this.takes('{');
+    const name = this.until('}');
+    this.properties.add(name);
+    if (this.properties.size > PROPERTIES_MAX) {
+      throw new CodedError(
+        'E_RULE_REGEX_UNSAFE',
+        `The expression is refused: it uses more than ${PROPERTIES_MAX} different Unicode properties.`,
+        { mend: 'Use fewer, or split the rule.' },
+      );
+    }
+    return propertySet(name, isNegated);
   }
 
   /** `\uXXXX`, or a pair of them that stands for one character. */
@@ -195,20 +184,18 @@ class RegexParser {
 
   private characterClass(): CodeSet {
     const isNegated = this.takes('^');
-    const ranges: [number, number][] = [];
+    const ranges: (readonly [number, number])[] = [];
     while (this.at < this.source.length && !this.takes(']')) {
       const low = this.classMember();
-      const isRange = this.peek() === '-' && this.source[this.at + 1] !== ']' && low.length === 1;
-      if (isRange) {
+      if (this.peek() === '-' && this.source[this.at + 1] !== ']') {
         this.at++;
-        const high = this.classMember();
-        ranges.push([low[0]![0], high.at(-1)![1]]);
+        ranges.push([low[0]![0], this.classMember()[0]![0]]);
       } else {
-        for (const [from, to] of low) ranges.push([from, to]);
+        ranges.push(...low);
       }
     }
     // Folding comes before negation: [^a] under `i` excludes A as well.
-    const set = this.ignoreCase ? folded(union(ranges)) : union(ranges);
+    const set = this.ignoreCase ? closedUnderCase(union(ranges)) : union(ranges);
     return isNegated ? complement(set) : set;
   }
 
@@ -220,7 +207,7 @@ class RegexParser {
   }
 
   private set(set: CodeSet): RegexNode {
-    return { kind: 'set', set: this.ignoreCase ? folded(set) : set };
+    return { kind: 'set', set: this.ignoreCase ? closedUnderCase(set) : set };
   }
 
   private peek(): string {
@@ -245,68 +232,17 @@ class RegexParser {
   }
 }
 
+/** Alternatives of one character each are one set. */
+function oneOf(parts: readonly RegexNode[]): RegexNode {
+  const sets = parts.filter((part) => part.kind === 'set');
+  if (sets.length < 2) return { kind: 'any', parts: [...parts] };
+  const set: RegexNode = { kind: 'set', set: union(sets.flatMap((part) => part.set)) };
+  if (sets.length === parts.length) return set;
+  return { kind: 'any', parts: [set, ...parts.filter((part) => part.kind !== 'set')] };
+}
+
 function forbidden(construct: string): CodedError {
   return new CodedError('E_RULE_REGEX_UNSAFE', `The expression is refused: it uses ${construct}.`, {
-    mend: 'Write it without look-around and back-references.',
+    mend: 'Write it without look-around, back-references and flags of groups.',
   });
-}
-
-function single(codePoint: number): CodeSet {
-  return [[codePoint, codePoint]];
-}
-
-/** The ranges in order, those that touch or overlap made one. */
-export function union(ranges: readonly (readonly [number, number])[]): CodeSet {
-  const merged: [number, number][] = [];
-  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
-    const last = merged.at(-1);
-    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to);
-    else merged.push([from, to]);
-  }
-  return merged;
-}
-
-function complement(set: CodeSet): CodeSet {
-  const gaps: [number, number][] = [];
-  let from = 0;
-  for (const [low, high] of set) {
-    if (low > from) gaps.push([from, low - 1]);
-    from = high + 1;
-  }
-  if (from <= CODE_POINT_MAX) gaps.push([from, CODE_POINT_MAX]);
-  return gaps;
-}
-
-/** The set with the other cases of its characters. */
-function folded(set: CodeSet): CodeSet {
-  const ranges: [number, number][] = set.map(([from, to]) => [from, to]);
-  for (const [from, to] of set) {
-    if (to - from > FOLD_EACH_MAX) {
-      addOverlap(ranges, from, to, 0x41, 0x5a, 0x20);
-      addOverlap(ranges, from, to, 0x61, 0x7a, -0x20);
-      if (to >= 0x80) ranges.push([0x80, CODE_POINT_MAX]);
-      continue;
-    }
-    for (let codePoint = from; codePoint <= to; codePoint++) {
-      const character = String.fromCodePoint(codePoint);
-      for (const other of [character.toLowerCase(), character.toUpperCase()]) {
-        const otherPoint = other.codePointAt(0)!;
-        if (other.length === String.fromCodePoint(otherPoint).length) ranges.push([otherPoint, otherPoint]);
-      }
-    }
-  }
-  return union(ranges);
-}
-
-function addOverlap(
-  ranges: [number, number][],
-  from: number,
-  to: number,
-  low: number,
-  high: number,
-  shift: number,
-): void {
-  const start = Math.max(from, low);
-  const end = Math.min(to, high);
-  if (start <= end) ranges.push([start + shift, end + shift]);
 }
