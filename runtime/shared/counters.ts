@@ -120,7 +120,14 @@ export class CounterCollector {
   }
 }
 
+/** Layouts live as long as what writes them, and are looked at again and again. */
+const keys = new WeakMap<CounterDefinition, string>();
+
 function keyOf(definition: CounterDefinition): string {
+  const known = keys.get(definition);
+  if (known !== undefined) return known;
   const labels = Object.entries(definition.labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${definition.name}|${labels.map(([name, value]) => `${name}=${value}`).join(',')}`;
+  const key = `${definition.name}|${labels.map(([name, value]) => `${name}=${value}`).join(',')}`;
+  keys.set(definition, key);
+  return key;
 }
