@@ -2,8 +2,8 @@
  * Which unmatched events get an audit row: none, all, or a sample: one in a hundred, and the first of each message
  * template in each hour, so that whatever there is can be found.
  *
- * A template is the message with everything that varies masked. What is remembered is bounded: with too many templates
- * at once the memory of the hour is dropped, and more rows are kept rather than fewer.
+ * What is remembered is bounded: with too many templates at once the memory of the hour is dropped, and more rows are kept
+ * rather than fewer.
  */
 import { hostnameHash } from '../ingest/partition.ts';
 import type { NormalizedEvent } from '../event.ts';
@@ -13,9 +13,6 @@ export type AuditPolicy = 'none' | 'sample' | 'all';
 const ONE_IN = 100;
 const HOUR_MS = 3_600_000;
 const TEMPLATES_MAX = 20_000;
-/** Longer messages are told apart by their beginning. */
-const TEMPLATE_CHARS = 160;
-const VARYING = /\b[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}\b|[0-9a-f]*\d[0-9a-f]*(?:(?:[.:/-]|::)[0-9a-f]+)*/gi;
 
 export class UnmatchedAudit {
   readonly #policy: () => AuditPolicy;
@@ -28,8 +25,11 @@ export class UnmatchedAudit {
     this.#policy = policy;
   }
 
-  /** A repeated attempt at the same event decides alike: the first attempt's row may never have been stored. */
-  keeps(event: NormalizedEvent): boolean {
+  /**
+   * `template`: a hash of the program and the template. A repeated attempt at the same event decides alike: the first
+   * attempt's row may never have been stored.
+   */
+  keeps(event: NormalizedEvent, template: number): boolean {
     const policy = this.#policy();
     if (policy !== 'sample') return policy === 'all';
     if (hostnameHash(event.id) % ONE_IN === 0) return true;
@@ -38,15 +38,9 @@ export class UnmatchedAudit {
       this.#hour = hour;
       this.#seen = new Map();
     }
-    const template = hostnameHash(`${event.program ?? ''} ${templateOf(event.message)}`);
     const keptId = this.#seen.get(template);
     if (keptId !== undefined) return keptId === event.id;
     this.#seen.set(template, event.id);
     return true;
   }
-}
-
-/** Numbers, hexadecimal words with a digit, IP and MAC addresses become `#`. */
-export function templateOf(message: string): string {
-  return message.slice(0, TEMPLATE_CHARS).replace(VARYING, '#');
 }

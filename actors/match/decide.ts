@@ -23,30 +23,31 @@ export interface DecisionBasis {
   /** Host (canonical) to the team that answers for it. */
   teams: ReadonlyMap<string, string>;
   destinations: readonly Destination[];
-  rules: ReadonlyMap<number, RuleRow>;
+  /** A rule of the set, active or not. */
+  rule: (id: number) => RuleRow | undefined;
 }
 
-export function decisionBasis(snapshot: Snapshot): DecisionBasis {
+/** What decisions need of a snapshot beside its rules. */
+export type DecisionParts = Pick<Snapshot, 'version' | 'developmentHosts' | 'teams' | 'destinations'>;
+
+/** `rule` finds a rule of the same snapshot. */
+export function decisionBasis(snapshot: DecisionParts, rule: DecisionBasis['rule']): DecisionBasis {
   return {
     version: snapshot.version,
     developmentHosts: new Set(snapshot.developmentHosts.map(canonicalHostname)),
     teams: new Map(Object.entries(snapshot.teams).map(([host, team]) => [canonicalHostname(host), team])),
     destinations: snapshot.destinations,
-    rules: new Map(snapshot.rules.map((rule) => [rule.id, rule])),
+    rule,
   };
 }
 
 /** Decides about `event`, whose matching rules are `matches` in order. */
 export function decide(
-  { event, raw, rawBytes }: NormalizedRecord,
+  { event, raw, rawBytes, origin }: NormalizedRecord,
   matches: readonly RuleRow[],
   basis: DecisionBasis,
 ): AuditRow {
-  const isDevelopment = nameOrShortName(
-    event.hostname,
-    (host) => basis.developmentHosts.has(host) || undefined,
-  );
-  const environment: Environment = isDevelopment === true ? 'dev' : 'prod';
+  const environment = environmentOf(event.hostname, basis);
   const first = matches[0];
   return {
     receivedAtMs: event.receivedAtMs,
@@ -57,7 +58,7 @@ export function decide(
     hostname: event.hostname,
     severity: event.severity ?? null,
     environment,
-    team: first?.team_assignment ?? nameOrShortName(event.hostname, (host) => basis.teams.get(host)) ?? null,
+    team: first?.team_assignment ?? teamOf(event.hostname, basis) ?? null,
     ruleId: first?.id ?? null,
     ruleVersion: first?.version ?? null,
     ruleSetVersion: basis.version,
@@ -69,9 +70,30 @@ export function decide(
     })),
     alerts: matches.flatMap((rule) => alertsOf(event, rule, environment, basis)),
     correlationId: event.correlationId,
+    ...(origin === undefined ? {} : { origin }),
     raw,
     rawBytes,
   };
+}
+
+export function environmentOf(hostname: string, basis: DecisionBasis): Environment {
+  const isDevelopment = nameOrShortName(hostname, (host) => basis.developmentHosts.has(host) || undefined);
+  return isDevelopment === true ? 'dev' : 'prod';
+}
+
+/** The team that answers for the host, if one claims it. */
+export function teamOf(hostname: string, basis: DecisionBasis): string | undefined {
+  return nameOrShortName(hostname, (host) => basis.teams.get(host));
+}
+
+/** The destinations that take an alert of which this is so. */
+export function routedTo(
+  { destinations }: Pick<DecisionBasis, 'destinations'>,
+  criteria: RouteCriteria,
+): Destination[] {
+  return destinations.filter(
+    ({ routes }) => routes.length === 0 || routes.some((route) => takes(route, criteria)),
+  );
 }
 
 /** The id of the alert that `ruleId` sends to `destination` about an event: the same under every retry. */
@@ -88,12 +110,15 @@ function alertsOf(
   const decision = handlingOf(rule, environment);
   if (decision === 'Ignore') return [];
   const severity = rule.severity ?? event.severity ?? null;
-  const routed = basis.destinations.filter(({ routes }) => {
-    const criteria = { team: rule.team_assignment, severity, environment, decision };
-    return routes.length === 0 || routes.some((route) => takes(route, criteria));
-  });
+  const raised = raisedBy(rule, basis);
+  const routed = routedTo(
+    basis,
+    rule.clears === null
+      ? { team: rule.team_assignment, severity, environment, decision }
+      : clearedCriteria(raised, basis.rule(rule.clears)?.severity, environment),
+  );
   if (routed.length === 0) return [];
-  const signature = signatureOf(event, raisedBy(rule, basis), environment);
+  const signature = signatureOf(event, raised, environment);
   return routed.map(({ name }) => ({
     id: alertId(event.id, rule.id, name),
     destination: name,
@@ -102,7 +127,8 @@ function alertsOf(
     rule_version: rule.version,
     decision,
     environment,
-    team: rule.team_assignment,
+    // What ends an alert is of the team that has it.
+    team: raised.team_assignment,
     severity,
     signature,
     hostname: event.hostname,
@@ -119,14 +145,28 @@ function alertsOf(
 function raisedBy(rule: RuleRow, basis: DecisionBasis): RuleRow {
   if (rule.clears === null) return rule;
   // A cleared rule that is gone leaves its id, which is all that the default signature needs of it.
-  return basis.rules.get(rule.clears) ?? { ...rule, id: rule.clears, signature: null };
+  return basis.rule(rule.clears) ?? { ...rule, id: rule.clears, signature: null };
+}
+
+/**
+ * What ends an alert goes wherever that one went, or it would fire there for ever: "link up" is a notice of, perhaps,
+ * another team, and a destination for errors of the first has the alert. Without a severity of the rule that raised it
+ * any may have been its event's, the worst one too.
+ */
+function clearedCriteria(
+  raised: RuleRow,
+  severity: number | null | undefined,
+  environment: Environment,
+): RouteCriteria {
+  const decision = handlingOf(raised, environment);
+  return { team: raised.team_assignment, severity: severity ?? 0, environment, decision };
 }
 
 function handlingOf(rule: RuleRow, environment: Environment): Handling {
   return environment === 'dev' ? rule.dev_handling : rule.prod_handling;
 }
 
-interface RouteCriteria {
+export interface RouteCriteria {
   team: string;
   severity: number | null;
   environment: Environment;

@@ -27,7 +27,11 @@ function matches(pattern: string, name: string): boolean {
     if (code === 0x2a) {
       starAt = patternAt++;
       stretchedTo = nameAt;
-    } else if (code === 0x3f || code === name.charCodeAt(nameAt)) {
+    } else if (code === 0x3f) {
+      patternAt++;
+      // Beyond the basic plane one character is two units.
+      nameAt += name.codePointAt(nameAt)! > 0xffff ? 2 : 1;
+    } else if (code === name.charCodeAt(nameAt)) {
       patternAt++;
       nameAt++;
     } else if (starAt !== -1) {

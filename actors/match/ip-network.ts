@@ -29,7 +29,10 @@ export function parseAddress(text: string): Groups | undefined {
  * where it was written as IPv6. Undefined when `text` is no address.
  */
 export function canonicalAddress(text: string): string | undefined {
-  if (isIP(text) === 0) return undefined;
+  const family = isIP(text);
+  if (family === 0) return undefined;
+  // No part of it can have a leading zero: what is left is the one text of it.
+  if (family === 4) return text;
   const groups = parseAddress(text)!;
   if (groups.length === 2) return groups.flatMap((group) => [group >> 8, group & 0xff]).join('.');
   const percent = text.indexOf('%');

@@ -6,104 +6,121 @@
  * also when an earlier attempt stored it under an older rule set. So repeating this work is harmless, and audit and
  * alerts never disagree.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Batch, Offence } from '../../runtime/durable/consumer.ts';
 import type { Bounds, CommitPlan, Output } from '../../runtime/durable/durable-store.ts';
 import { CodedError, messageOf } from '../../runtime/errors.ts';
-import type { AuditRow } from '../event.ts';
+import type { Alert, AuditRow } from '../event.ts';
 import { alertLane, encodeStoredAlert } from '../forward/messages.ts';
 import { decodeFrame } from '../ingest/frame.ts';
 import type { Frame } from '../ingest/frame.ts';
-import type { AuditStore, QuarantineStore, Snapshot, StandingDecision } from '../ports.ts';
+import type { AuditStore, QuarantineStore, StandingDecision } from '../ports.ts';
 import { UnmatchedAudit } from './audit-policy.ts';
 import type { AuditPolicy } from './audit-policy.ts';
-import { compileRules } from './compile-rules.ts';
 import { decide, decisionBasis } from './decide.ts';
-import type { DecisionBasis } from './decide.ts';
-import type { Matcher } from './matcher.ts';
+import type { DecisionBasis, DecisionParts } from './decide.ts';
 import { normalizeEvent } from './normalize.ts';
+import { RuleSet } from './rule-set/rule-set.ts';
+import type { Offender } from './rule-set/rule-set.ts';
 import type { EventTap } from './tap.ts';
+import type { UnmatchedTurn, UnmatchedWatch } from './unmatched.ts';
 
 export interface MatchOptions {
   audit: AuditStore;
   quarantine: QuarantineStore;
   /** Asked for each event. */
   auditUnmatched: () => AuditPolicy;
+  /** Counts what no rule matches, and raises alerts about it. */
+  unmatched: Pick<UnmatchedWatch, 'open'>;
   /** Of the lane of one destination. May change: every attempt to commit reads it, also that of a batch which waits. */
   alertBounds: Bounds;
   count: (
-    what: 'handled' | 'unmatched' | 'quarantined' | 'alerts' | 'auditRows' | 'ruleFaults',
+    what:
+      | 'handled'
+      | 'unmatched'
+      | 'unmatchedKept'
+      | 'unmatchedLeftOut'
+      | 'quarantined'
+      | 'alerts'
+      | 'auditRows'
+      | 'ruleFaults',
     n: number,
   ) => void;
   /** The part that may hang or exhaust memory is over: what follows is waiting. */
-  onDecided: () => void;
+  onDecided: (partition: number) => void;
+  /** Between two events of a batch that takes long: settles when whoever else waits for the thread has had it. */
+  pause?: () => Promise<void>;
+  /** A rule was over its budget and is suspended in the image; the event goes on to the other rules. */
+  onOffender?: (offender: Offender) => void;
   /** Shown every decision while it is open. */
   tap?: Pick<EventTap, 'isOpen' | 'offer'>;
 }
 
-export interface AppliedSnapshot {
-  version: number;
-  /** Active ones that compile. */
-  rules: number;
-  refused: { ruleId: number; code: string; message: string }[];
+/** What decides, at one version: the rules as their image, and the rest of the snapshot as it is. */
+export interface DecisionsInForce extends DecisionParts {
+  image: SharedArrayBuffer;
+  /** Names the image: with the same number it is the same one. */
+  build: number;
 }
 
+/** So long a batch may keep the thread to itself, and one event more. */
+const TURN_MS = 100;
 const NO_TAP = { isOpen: false, offer: () => undefined };
 
 export class MatchHandler {
   readonly #options: MatchOptions;
   readonly #tap: Pick<EventTap, 'isOpen' | 'offer'>;
-  readonly #unmatched: UnmatchedAudit;
-  #snapshot: Snapshot;
-  #matcher: Matcher;
-  #applied: AppliedSnapshot;
+  readonly #unmatchedAudit: UnmatchedAudit;
+  #build: number;
+  #rules: RuleSet;
   #basis: DecisionBasis;
 
-  constructor(options: MatchOptions, snapshot: Snapshot) {
+  constructor(options: MatchOptions, inForce: DecisionsInForce) {
     this.#options = options;
     this.#tap = options.tap ?? NO_TAP;
-    this.#unmatched = new UnmatchedAudit(options.auditUnmatched);
-    this.#snapshot = snapshot;
-    ({ matcher: this.#matcher, basis: this.#basis, applied: this.#applied } = this.#compile(snapshot));
+    this.#unmatchedAudit = new UnmatchedAudit(options.auditUnmatched);
+    this.#build = inForce.build;
+    this.#rules = this.#view(inForce.image);
+    this.#basis = basisOf(inForce, this.#rules);
   }
 
-  /** The rule set in force. */
-  get applied(): AppliedSnapshot {
-    return this.#applied;
+  /** Of all that decides. */
+  get version(): number {
+    return this.#basis.version;
   }
 
-  /**
-   * Swaps the rule set between two batches. A rule that does not compile is left out and named. What was compiled stays
-   * when no rule has changed: a large rule set takes seconds.
-   */
-  apply(snapshot: Snapshot): AppliedSnapshot {
-    const { rules } = this.#snapshot;
-    this.#snapshot = snapshot;
-    if (isDeepStrictEqual(rules, snapshot.rules)) {
-      this.#basis = decisionBasis(snapshot);
-      this.#applied = { ...this.#applied, version: snapshot.version };
-      return this.#applied;
-    }
-    ({ matcher: this.#matcher, basis: this.#basis, applied: this.#applied } = this.#compile(snapshot));
-    return this.#applied;
+  /** Swaps all that decides between two batches; nothing of what was before is kept. */
+  apply(inForce: DecisionsInForce): void {
+    if (inForce.build !== this.#build) this.#rules = this.#view(inForce.image);
+    this.#build = inForce.build;
+    this.#basis = basisOf(inForce, this.#rules);
   }
 
   /** Idempotent. */
   async handle(batch: Batch): Promise<CommitPlan> {
+    const { unmatched: watch, pause } = this.#options;
+    const turn = watch.open(batch);
+    // The whole batch is decided by what holds now, also when something else is applied in a pause.
+    const inForce = { rules: this.#rules, basis: this.#basis };
     const rows: AuditRow[] = [];
     let unmatched = 0;
+    let turnFromMs = performance.now();
     for (const { entry, lo, hi } of batch.pieces) {
       const frame = decodeFrame(entry.payload);
+      turn.enter(entry, frame.id, lo);
       for (let index = lo; index < hi; index++) {
-        const row = this.#decideOne(frame, index);
+        if (pause !== undefined && performance.now() - turnFromMs > TURN_MS) {
+          await pause();
+          turnFromMs = performance.now();
+        }
+        const row = this.#decideOne(frame, index, turn, inForce);
         if (row === undefined) unmatched += 1;
         else rows.push(row);
       }
     }
-    this.#options.onDecided();
+    this.#options.onDecided(batch.partition);
     const standing = rows.length === 0 ? [] : await this.#options.audit.insert(rows);
     this.#options.count('auditRows', rows.length);
-    return this.#planOf(standing, unmatched);
+    return this.#planOf(standing, unmatched, await turn.alerts(inForce.basis));
   }
 
   /** Keeps an event that breaks its handler, with its bytes where they can be had. */
@@ -126,20 +143,20 @@ export class MatchHandler {
     return { counters: { quarantined: 1 } };
   }
 
-  #compile(snapshot: Snapshot): { matcher: Matcher; basis: DecisionBasis; applied: AppliedSnapshot } {
-    const { version, rules } = snapshot;
-    const onFault = (): void => this.#options.count('ruleFaults', 1);
-    const { matcher, refused } = compileRules(rules, version, onFault);
-    const applied = {
-      version,
-      rules: rules.filter((rule) => rule.is_active).length - refused.length,
-      refused: refused.map(({ ruleId, error }) => ({ ruleId, code: error.code, message: error.message })),
-    };
-    return { matcher, basis: decisionBasis(snapshot), applied };
+  #view(image: SharedArrayBuffer): RuleSet {
+    return new RuleSet(image, {
+      onFault: () => this.#options.count('ruleFaults', 1),
+      onOffender: (offender) => this.#options.onOffender?.(offender),
+    });
   }
 
   /** Undefined for an unmatched event that the audit policy does not keep. */
-  #decideOne(frame: Frame, index: number): AuditRow | undefined {
+  #decideOne(
+    frame: Frame,
+    index: number,
+    turn: UnmatchedTurn,
+    { rules, basis }: { rules: RuleSet; basis: DecisionBasis },
+  ): AuditRow | undefined {
     const record = frame.records[index];
     if (record === undefined)
       throw new CodedError('E_FRAME_DAMAGED', 'the frame holds fewer records than it says');
@@ -147,10 +164,10 @@ export class MatchHandler {
       const id = `${frame.id}-${index}`;
       const normalized = normalizeEvent({ ...record, id, receivedAtMs: frame.receivedAtMs });
       const { event } = normalized;
-      const matches = this.#matcher.match(event);
-      const isKept = matches.length > 0 || this.#unmatched.keeps(event);
+      const matches = rules.match(event);
+      const isKept = matches.length > 0 || this.#unmatchedAudit.keeps(event, turn.take(event, index));
       if (!isKept && !this.#tap.isOpen) return undefined;
-      const row = decide(normalized, matches, this.#basis);
+      const row = decide(normalized, matches, basis);
       if (this.#tap.isOpen) this.#tap.offer(event, row);
       return isKept ? row : undefined;
     } catch (thrown) {
@@ -162,9 +179,17 @@ export class MatchHandler {
     }
   }
 
-  #planOf(standing: readonly StandingDecision[], unaudited: number): CommitPlan {
+  #planOf(
+    standing: readonly StandingDecision[],
+    unaudited: number,
+    metaAlerts: readonly Alert[],
+  ): CommitPlan {
     const outputs: Output[] = [];
     const { alertBounds: bounds } = this.#options;
+    const send = (alert: Alert): void => {
+      const payload = encodeStoredAlert({ alert, attempts: 0 });
+      outputs.push({ lane: alertLane(alert.destination), payload, bounds });
+    };
     const openGroups: { id: string; parts: number }[] = [];
     let unmatched = unaudited;
     let handled = 0;
@@ -172,19 +197,21 @@ export class MatchHandler {
       if (decision === 'Unmatched') unmatched += 1;
       else if (alerts.length === 0) handled += 1;
       else openGroups.push({ id: eventId, parts: alerts.length });
-      for (const alert of alerts) {
-        outputs.push({
-          lane: alertLane(alert.destination),
-          payload: encodeStoredAlert({ alert, attempts: 0 }),
-          bounds,
-        });
-      }
+      alerts.forEach(send);
     }
+    // Of no events: they open no group.
+    metaAlerts.forEach(send);
     this.#options.count('unmatched', unmatched);
+    this.#options.count('unmatchedKept', unmatched - unaudited);
+    this.#options.count('unmatchedLeftOut', unaudited);
     this.#options.count('handled', handled + openGroups.length);
     this.#options.count('alerts', outputs.length);
     return { outputs, openGroups, counters: { unmatched, handled, alerts: outputs.length } };
   }
+}
+
+function basisOf(inForce: DecisionsInForce, rules: RuleSet): DecisionBasis {
+  return decisionBasis(inForce, (id) => rules.rule(id));
 }
 
 /**

@@ -13,7 +13,7 @@ import { RECORD_JSON } from '../ingest/split-records.ts';
 import type { RecordKind } from '../ingest/split-records.ts';
 import { parseSyslogLine } from '../ingest/syslog-line.ts';
 import { parseTimestamp } from '../ingest/timestamp.ts';
-import type { NormalizedEvent } from '../event.ts';
+import type { NormalizedEvent, Origin } from '../event.ts';
 import { storableText } from '../storable-text.ts';
 import { canonicalAddress } from './ip-network.ts';
 import { canonicalOid } from './oid.ts';
@@ -30,6 +30,7 @@ export interface ReceivedRecord {
   id: string;
   receivedAtMs: number;
   correlationId: string;
+  origin?: Origin | undefined;
   kind: RecordKind;
   bytes: Buffer;
 }
@@ -40,6 +41,8 @@ export interface NormalizedRecord {
   raw: string;
   /** The record as received, a view into its frame, where `raw` says something else; else null. */
   rawBytes: Buffer | null;
+  /** Who sent it; absent when its frame does not say. */
+  origin?: Origin | undefined;
 }
 
 /**
@@ -53,7 +56,13 @@ export function normalizeEvent(record: ReceivedRecord): NormalizedRecord {
   const isRawRepaired = raw !== text || (text.includes('\uFFFD') && !isUtf8(record.bytes));
   const event = record.kind === RECORD_JSON ? fromJson(record, text) : fromLine(record, text);
   if (isRawRepaired) event.textRepaired = true;
-  return { event, raw, rawBytes: isRawRepaired ? record.bytes : null };
+  const { origin } = record;
+  return {
+    event,
+    raw,
+    rawBytes: isRawRepaired ? record.bytes : null,
+    ...(origin === undefined ? {} : { origin }),
+  };
 }
 
 function fromLine(record: ReceivedRecord, text: string): NormalizedEvent {

@@ -1,8 +1,8 @@
 /**
  * The rule as an operator writes it: its schema, and the check that reports everything wrong with it at once.
  *
- * What passes here compiles (compile-rules.ts). Nothing is silently corrected but spelling that has one meaning: OIDs
- * without their leading dot, severities and facilities by name.
+ * What passes here compiles (criteria.ts), and passes its own tests (rule-tests.ts). Nothing is silently corrected but
+ * spelling that has one meaning: OIDs without their leading dot, severities and facilities by name.
  */
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
@@ -15,27 +15,28 @@ import { parseTimestamp } from '../ingest/timestamp.ts';
 import { RULE_DEFAULTS } from '../ports.ts';
 import type { RuleRow } from '../ports.ts';
 import { parseNetwork } from './ip-network.ts';
-import { REGEX_CHARS_MAX, compileSafeRegex } from './lint-regex.ts';
 import { canonicalOid } from './oid.ts';
+import { REGEX_CHARS_MAX, compileExpression } from './regex/expression.ts';
+import { runRuleTests, testShapeFaults } from './rule-tests.ts';
 import { facilityOf, severityOf } from './severity.ts';
 import { PLACEHOLDERS, placeholdersOf } from './signature.ts';
 
 /** A checked rule, complete with defaults. `id` and `version` only where the operator gave them. */
-export type RuleInput = Omit<RuleRow, 'id' | 'version'> & { id?: number; version?: number };
+export type RuleInput = Omit<RuleRow, 'id' | 'version' | 'suspended'> & { id?: number; version?: number };
 
 /** One thing wrong with a rule. */
 export interface RuleFault {
   field: string;
   /** The offending value as JSON, cut short; absent when the field is missing. */
   value?: string;
-  code: 'E_RULE_INVALID' | 'E_RULE_REGEX_INVALID' | 'E_RULE_REGEX_UNSAFE';
+  code: 'E_RULE_INVALID' | 'E_RULE_REGEX_INVALID' | 'E_RULE_REGEX_UNSAFE' | 'E_RULE_TEST_FAILED';
   why: string;
   mend: string;
 }
 
 const FAULT_VALUE_CHARS_MAX = 120;
 const WORD_CHARS_MAX = 64;
-/** Sample events kept with a rule. */
+/** Tests kept with a rule (rule-tests.ts). */
 const TESTS_MAX = 100;
 export const PRIORITY_MAX = 1_000_000;
 
@@ -139,6 +140,8 @@ export function parseRule(input: unknown): RuleInput {
   for (const { field } of faults) delete sound[field];
   const rule = complete(sound);
   faults.push(...meaningFaults(rule, sound, new Set(faults.map(({ field }) => field))));
+  if (sound['tests'] !== undefined) faults.push(...testShapeFaults(rule.tests));
+  if (faults.length === 0) faults.push(...runRuleTests(rule));
   if (faults.length > 0) throw invalid(faults);
   return rule;
 }
@@ -267,7 +270,7 @@ function matchFaults(rule: RuleInput, fields: Fields, faulty: ReadonlySet<string
   if (trapOid !== null && canonicalOid(trapOid) === undefined) {
     const mend = trapOid.includes('*')
       ? 'Set match_type to oid_prefix to match what lies under an OID.'
-      : 'Give numbers joined by dots.';
+      : 'Give up to 128 numbers below 4294967296, joined by dots.';
     faults.push(fault('trap_oid', fields['trap_oid'], 'is no OID', mend));
   }
   if (matchType === 'oid_prefix') {
@@ -276,7 +279,14 @@ function matchFaults(rule: RuleInput, fields: Fields, faulty: ReadonlySet<string
         fault('match_string', matchString, 'is one OID too many beside trap_oid', 'Leave match_string out.'),
       );
     } else if (matchString !== null && canonicalOid(matchString) === undefined) {
-      faults.push(fault('match_string', matchString, 'is no OID', 'Give numbers joined by dots.'));
+      faults.push(
+        fault(
+          'match_string',
+          matchString,
+          'is no OID',
+          'Give up to 128 numbers below 4294967296, joined by dots.',
+        ),
+      );
     } else if (
       matchString === null &&
       trapOid === null &&
@@ -292,7 +302,7 @@ function matchFaults(rule: RuleInput, fields: Fields, faulty: ReadonlySet<string
       }
     } else {
       try {
-        compileSafeRegex(matchString, rule.case_sensitive);
+        compileExpression(matchString, rule.case_sensitive);
       } catch (error) {
         const mend = (error as CodedError).mend ?? 'Correct the expression.';
         const code = codeOf(error) as RuleFault['code'];

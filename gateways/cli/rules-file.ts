@@ -1,8 +1,8 @@
 /**
  * A rules file: YAML read safely, its shape checked, every fault told with its place in the file.
  *
- * Only the shape is judged here (sections, names of fields); what a rule may say is judged by the node, which alone knows
- * it whole. Nothing is applied of a file with a fault.
+ * Only the shape is judged here (sections, names of fields, what is given twice); what a rule may say is judged by the
+ * node, which alone knows it whole. Nothing is applied of a file with a fault.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { isMap, isSeq, LineCounter, parseDocument } from 'yaml';
@@ -11,10 +11,10 @@ import { RULE_DEFAULTS } from '../../actors/ports.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { nearestWord } from '../../runtime/nearest-word.ts';
 import type { FieldFault } from './admin-documents.ts';
-import { printable } from './terminal-text.ts';
+import { counted, printable } from './terminal-text.ts';
 
 /** Some ten thousand rules. The admin API takes 4 MiB of JSON. */
-export const RULES_FILE_BYTES_MAX = 2 * 1024 * 1024;
+export const RULES_FILE_BYTES_MAX = 32 * 1024 * 1024;
 /** Anchors that are used more often are an attack ("billion laughs"), not a rules file. */
 const ALIASES_MAX = 100;
 /** More would not be read. */
@@ -34,6 +34,7 @@ export const RULE_FIELDS: Readonly<Record<string, unknown>> = {
   name: undefined,
   ...RULE_DEFAULTS,
   version: undefined,
+  expected_version: undefined,
 };
 
 export interface RulesDocument {
@@ -43,10 +44,60 @@ export interface RulesDocument {
   destinations?: unknown[];
 }
 
+/** A fault with its place in the file, as far as it has one there; both from 1. */
+export interface LocatedFault extends FieldFault {
+  line?: number;
+  column?: number;
+}
+
+/** A file as it was read, sound or not. */
+export interface OpenedRulesFile {
+  path: string;
+  /** Undefined when it is no YAML. */
+  value: unknown;
+  /** Of its shape: all of them, in no order. */
+  faults: LocatedFault[];
+  locate: (fault: FieldFault) => LocatedFault;
+}
+
 export interface RulesFile {
+  path: string;
   document: RulesDocument;
-  /** The faults that the node found, as `FILE: field: why`, with their lines. */
+  locate: (fault: FieldFault) => LocatedFault;
+  /** The faults that the node found, with their places. */
   refused(faults: readonly FieldFault[]): CodedError;
+}
+
+/** Reads a file and judges its shape. Errors: `E_FILE_UNREADABLE`, `E_FILE_TOO_LARGE`. */
+export async function openRulesFile(path: string): Promise<OpenedRulesFile> {
+  const text = await readText(path);
+  const lineCounter = new LineCounter();
+  const yaml = parseDocument(text, { schema: 'core', uniqueKeys: true, lineCounter, prettyErrors: false });
+  // A tag that is not known is a warning there, and the text would be taken without it.
+  const broken = [...yaml.errors, ...yaml.warnings];
+  if (broken.length > 0) {
+    const faults = broken.map(({ message, pos }) => {
+      const { line, col } = lineCounter.linePos(pos[0]);
+      return { field: '', why: message, line, column: col };
+    });
+    return { path, value: undefined, faults, locate: (fault) => fault };
+  }
+  const locate = (fault: FieldFault): LocatedFault => ({
+    ...fault,
+    ...placeOf(yaml, lineCounter, fault.field),
+  });
+  let value: unknown;
+  try {
+    value = yaml.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch {
+    return {
+      path,
+      value,
+      faults: [{ field: '', why: 'uses its anchors (&name, *name) too often' }],
+      locate,
+    };
+  }
+  return { path, value, faults: shapeFaults(value).map(locate), locate };
 }
 
 /**
@@ -57,29 +108,30 @@ export async function readRulesFile(
   path: string,
   judge: (document: unknown) => Promise<FieldFault[]>,
 ): Promise<RulesFile> {
-  const text = await readText(path);
-  const lineCounter = new LineCounter();
-  const yaml = parseDocument(text, { schema: 'core', uniqueKeys: true, lineCounter, prettyErrors: false });
-  if (yaml.errors.length > 0) {
-    const lines = yaml.errors.map(({ message, pos }) => {
-      const { line, col } = lineCounter.linePos(pos[0]);
-      return `${path}:${line}:${col}: ${printable(message)}`;
-    });
-    throw invalid(path, lines);
-  }
-  const value = toValue(yaml, path);
-  const refused = (faults: readonly FieldFault[]): CodedError =>
-    invalid(
-      path,
-      faults.map((fault) => describeFault(path, fault, lineOf(yaml, lineCounter, fault.field))),
-    );
-  const faults = shapeFaults(value);
+  const { value, faults, locate } = await openRulesFile(path);
   if (faults.length > 0) {
-    const own = new Set(faults.map(({ field }) => field));
     const further = isRecord(value) ? await judge(value) : [];
-    throw refused([...faults, ...further.filter(({ field }) => !own.has(field))]);
+    throw invalid(path, withoutRepeats(faults, further.map(locate)));
   }
-  return { document: { rules: [], ...(value as object) }, refused };
+  return {
+    path,
+    document: { rules: [], ...(value as object) },
+    locate,
+    refused: (found) => invalid(path, found.map(locate)),
+  };
+}
+
+/** The node names what is wrong with the shape too: each fault is told once. */
+export function withoutRepeats(own: LocatedFault[], further: readonly LocatedFault[]): LocatedFault[] {
+  const fields = new Set(own.map(({ field }) => field));
+  return [...own, ...further.filter(({ field }) => !fields.has(field))];
+}
+
+/** The rules to be tried: what versions they expect is of no matter, since nothing is changed. */
+export function triedRules({ document }: RulesFile): Record<string, unknown>[] {
+  return document.rules.map((rule) =>
+    Object.fromEntries(Object.entries(rule).filter(([field]) => field !== 'expected_version')),
+  );
 }
 
 async function readText(path: string): Promise<string> {
@@ -99,14 +151,6 @@ async function readText(path: string): Promise<string> {
       mend: 'Name a YAML file of rules; `mutt rules export` writes one.',
       cause: thrown,
     });
-  }
-}
-
-function toValue(yaml: Document, path: string): unknown {
-  try {
-    return yaml.toJS({ maxAliasCount: ALIASES_MAX });
-  } catch {
-    throw invalid(path, [`${path}: uses its anchors (&name, *name) too often`]);
   }
 }
 
@@ -139,17 +183,19 @@ function ruleFaults(rule: unknown, index: number, seen: Map<string, number>): Fi
   const faults = Object.keys(rule)
     .filter((name) => !Object.hasOwn(RULE_FIELDS, name))
     .map((name) => unknownName(`${field}.${name}`, name, 'field', Object.keys(RULE_FIELDS)));
-  const { name } = rule;
-  if (typeof name === 'string') {
-    const earlier = seen.get(name);
-    if (earlier !== undefined) {
+  for (const key of ['name', 'id'] as const) {
+    const value = rule[key];
+    if (typeof value !== 'string' && typeof value !== 'number') continue;
+    const seenAs = `${key} ${value}`;
+    const earlier = seen.get(seenAs);
+    if (earlier === undefined) seen.set(seenAs, index);
+    else {
       faults.push({
-        field: `${field}.name`,
-        why: `is the name of rules[${earlier}] too`,
-        mend: 'Names are unique.',
+        field: `${field}.${key}`,
+        why: `is the ${key} of rules[${earlier}] too`,
+        mend: `Each ${key} is of one rule.`,
       });
     }
-    seen.set(name, index);
   }
   return faults;
 }
@@ -163,14 +209,20 @@ function unknownName(field: string, name: string, kind: string, known: string[])
   };
 }
 
-function describeFault(path: string, fault: FieldFault, line: number | undefined): string {
-  const field = fault.field === '' ? '' : ` ${printable(fault.field)}:`;
-  const mend = fault.mend === undefined ? '' : `. ${printable(fault.mend)}`;
-  return `${path}:${field} ${printable(fault.why)}${line === undefined ? '' : ` (line ${line})`}${mend}`;
+/** As compilers do, so that editors find the place: `FILE:LINE:COLUMN: FIELD: why. What to do.` */
+export function faultLine(path: string, { field, why, mend, line, column }: LocatedFault): string {
+  const place = line === undefined ? path : `${path}:${line}:${column ?? 1}`;
+  const of = field === '' ? '' : ` ${printable(field)}:`;
+  const sentence = mend === undefined ? '' : `. ${printable(mend)}`;
+  return `${place}:${of} ${printable(why)}${sentence}`;
 }
 
-/** The line of `rules[3].match_string`, or of the nearest thing around it that is in the file. */
-function lineOf(yaml: Document, lineCounter: LineCounter, field: string): number | undefined {
+/** The place of `rules[3].match_string`, or of the nearest thing around it that is in the file. */
+function placeOf(
+  yaml: Document,
+  lineCounter: LineCounter,
+  field: string,
+): Pick<LocatedFault, 'line' | 'column'> {
   const steps = [...field.matchAll(/[^.[\]]+/g)].map(([step]) => (/^\d+$/.test(step) ? Number(step) : step));
   let node: unknown = yaml.contents;
   let offset: number | undefined;
@@ -187,7 +239,9 @@ function lineOf(yaml: Document, lineCounter: LineCounter, field: string): number
       break;
     }
   }
-  return offset === undefined ? undefined : lineCounter.linePos(offset).line;
+  if (offset === undefined) return {};
+  const { line, col } = lineCounter.linePos(offset);
+  return { line, column: col };
 }
 
 function offsetOf(node: unknown): number | undefined {
@@ -195,12 +249,18 @@ function offsetOf(node: unknown): number | undefined {
   return range?.[0];
 }
 
-function invalid(path: string, lines: string[]): CodedError {
-  const shown = lines.slice(0, FAULTS_SHOWN_MAX);
-  if (lines.length > shown.length) shown.push(`and ${lines.length - shown.length} more`);
-  return new CodedError('E_RULES_INVALID', `${path} is not applied\n${shown.join('\n')}`, {
-    mend: 'Correct these places and apply again; nothing was changed.',
-  });
+function invalid(path: string, faults: readonly LocatedFault[]): CodedError {
+  const lines = faults.slice(0, FAULTS_SHOWN_MAX).map((fault) => faultLine(path, fault));
+  if (faults.length > lines.length) {
+    lines.push(`and ${faults.length - lines.length} more: \`mutt rules lint\` shows all`);
+  }
+  return new CodedError(
+    'E_RULES_INVALID',
+    `${path} has ${counted(faults.length, 'fault')}\n${lines.join('\n')}`,
+    {
+      mend: 'Correct these places and try again; nothing was changed.',
+    },
+  );
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

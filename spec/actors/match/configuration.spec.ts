@@ -1,11 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import {
-  clearedElsewhere,
-  parseConfiguration,
-  writtenDestination,
-} from '../../../actors/match/configuration.ts';
+import { clearedElsewhere, parseConfiguration } from '../../../actors/match/configuration.ts';
+import { writtenDestination } from '../../../actors/match/destination-document.ts';
 import { codeOf } from '../../../runtime/errors.ts';
 import { thrownBy } from '../../support/rejection.ts';
 
@@ -34,6 +31,51 @@ function faultsOf(document: unknown): Fault[] {
   return faults;
 }
 const fieldsOf = (document: unknown): string[] => faultsOf(document).map(({ field }) => field);
+/** What only some kinds know, need or take. */
+function kindFaults(): [title: string, document: unknown, fields: string[]][] {
+  const of = (fields: object): unknown => ({ destinations: [{ ...DESTINATION, ...fields }] });
+  const at = (field: string): string[] => [`destinations[0].${field}`];
+  return [
+    ['PagerDuty without its key', of({ kind: 'pagerduty' }), at('secret_ref')],
+    ['Moogsoft Cloud without its key', of({ kind: 'moogsoft_cloud', secret_ref: null }), at('secret_ref')],
+    ['another kind without an address', of({ kind: 'alertmanager', url: undefined }), at('url')],
+    ['a template of a kind that makes its own', of({ template: '{}' }), at('template')],
+    ['an end for a kind that has none', of({ resolve_after_ms: 60_000 }), at('resolve_after_ms')],
+    [
+      'an end that has come at once',
+      of({ kind: 'alertmanager', resolve_after_ms: 59_999 }),
+      at('resolve_after_ms'),
+    ],
+    ['a way for a credential that there is none of', of({ auth: 'basic' }), at('auth')],
+    ['a way that nobody knows', of({ auth: 'digest', secret_ref: 'env:X' }), at('auth')],
+    [
+      'a way that the kind has not',
+      of({ kind: 'webhook', auth: 'auth_token', secret_ref: 'env:X' }),
+      at('auth'),
+    ],
+    [
+      'a way for a kind that has its own',
+      of({ kind: 'pagerduty', auth: 'bearer', secret_ref: 'env:X' }),
+      at('auth'),
+    ],
+    ['a content type of nothing', of({ kind: 'webhook', content_type: 'text/plain' }), at('content_type')],
+    [
+      'a content type that no template makes',
+      of({ kind: 'webhook', template: 'x', content_type: 'image/png' }),
+      at('content_type'),
+    ],
+    ['a template that is no JSON', of({ kind: 'webhook', template: '{{ description }}' }), at('template')],
+    ['a template that is no text', of({ kind: 'webhook', template: 5 }), at('template')],
+    ['a variable of the node itself', of({ secret_ref: 'env:MUTT_DATA_DIR' }), at('secret_ref')],
+    ['the address of its database', of({ secret_ref: 'env:DATABASE_URL' }), at('secret_ref')],
+    [
+      'several at once',
+      of({ kind: 'pagerduty', url: 'ftp://x', template: '{}', concurrency: 0 }),
+      ['url', 'secret_ref', 'template', 'concurrency'].map((field) => `destinations[0].${field}`),
+    ],
+  ];
+}
+
 const destinationWith = (fields: object): unknown => ({ destinations: [{ ...DESTINATION, ...fields }] });
 
 describe('parseConfiguration', () => {
@@ -63,6 +105,8 @@ describe('parseConfiguration', () => {
         ratePerSecond: 50,
         concurrency: 4,
         timeoutMs: 10_000,
+        staleAfterMs: null,
+        collapse: true,
       },
     ]);
   });
@@ -192,6 +236,8 @@ describe('parseConfiguration', () => {
     ['a time-out out of range', destinationWith({ timeout_ms: 99 }), ['destinations[0].timeout_ms']],
     ['a rate of nothing', destinationWith({ rate_per_second: 0 }), ['destinations[0].rate_per_second']],
     ['a number as text', destinationWith({ timeout_ms: '500' }), ['destinations[0].timeout_ms']],
+    ['an age below a second', destinationWith({ stale_after_ms: 999 }), ['destinations[0].stale_after_ms']],
+    ['a choice as text', destinationWith({ collapse: 'yes' }), ['destinations[0].collapse']],
     [
       'half a severity',
       destinationWith({ routes: [{ severity_at_most: 2.5 }] }),
@@ -204,10 +250,47 @@ describe('parseConfiguration', () => {
       destinationWith({ url: `https://a/${'b'.repeat(3_000)}` }),
       ['destinations[0].url'],
     ],
+    [
+      'an address with a fragment',
+      destinationWith({ url: 'https://noc.example/#x' }),
+      ['destinations[0].url'],
+    ],
+    ...kindFaults(),
   ];
   for (const [title, document, fields] of bad) {
     it(`refuses ${title}`, () => expect(fieldsOf(document)).to.deep.equal(fields));
   }
+
+  it('takes what kinds have of their own, and writes it as it can be applied again', () => {
+    const secret = { secret_ref: 'env:NOC_KEY' };
+    for (const [given, expected] of [
+      [{ kind: 'pagerduty', ...secret }, { url: 'https://events.pagerduty.com/v2/enqueue' }],
+      [
+        { kind: 'moogsoft_cloud', url: null, ...secret },
+        { url: 'https://api.moogsoft.ai/v1/integrations/events' },
+      ],
+      [
+        { kind: 'pagerduty', url: 'https://eu.example/enqueue', ...secret },
+        { url: 'https://eu.example/enqueue' },
+      ],
+      [{ kind: 'moogsoft', url: 'http://a/', auth: 'auth_token', ...secret }, { auth: 'auth_token' }],
+      [{ kind: 'alertmanager', url: 'http://a/', resolve_after_ms: 60_000 }, { resolveAfterMs: 60_000 }],
+      [
+        { kind: 'webhook', url: 'http://a/', template: '{{ id }}', content_type: 'text/plain' },
+        { template: '{{ id }}', contentType: 'text/plain' },
+      ],
+      [
+        { kind: 'webhook', url: 'http://a/', auth: null, template: null, content_type: null },
+        { kind: 'webhook' },
+      ],
+    ] as const) {
+      const [destination] = parseConfiguration({ destinations: [{ name: 'noc', ...given }] }).destinations;
+      if (destination === undefined) throw new Error('no destination');
+      expect(destination).to.include(expected);
+      const again = parseConfiguration({ destinations: [writtenDestination(destination)] });
+      expect(again.destinations).to.deep.equal([destination]);
+    }
+  });
 
   describe('credentials', () => {
     const SECRET = 'hunter2-hunter2';

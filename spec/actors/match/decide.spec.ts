@@ -39,7 +39,7 @@ function decideWith(
   return decide(
     { event: eventOf(event), raw: '{"raw":1}', rawBytes: null },
     matches,
-    decisionBasis(complete),
+    decisionBasis(complete, (id) => complete.rules.find((rule) => rule.id === id)),
   );
 }
 
@@ -197,6 +197,30 @@ describe('decide', () => {
         expect([fired.status, resolved.status]).to.deep.equal(['firing', 'resolved']);
         expect(resolved.rule_id).to.equal(8);
       }
+    });
+
+    it('goes wherever the alert of that one went, as of its team, whatever it is itself', () => {
+      const routes: Record<string, DestinationRoute> = {
+        team: { team: 'NETO' },
+        errors: { severityAtMost: 3 },
+        criticals: { severityAtMost: 2 },
+        pager: { handling: 'Page_only' },
+        others: { team: 'OPS' },
+        tickets: { handling: 'Ticket_only' },
+        dev: { environment: 'dev' },
+      };
+      const destinations = Object.entries(routes).map(([name, route]) => destination(name, route));
+      const raising = { ...down, prod_handling: 'Page_only', team_assignment: 'NETO' } as const;
+      const clearing = { ...up, prod_handling: 'Ticket_only', team_assignment: 'OPS' } as const;
+      const sentTo = (rule: RuleRow, rules: RuleRow[]): string[] =>
+        decideWith({ rules, destinations }, [rule], { severity: 5 }).alerts.map((alert) => alert.destination);
+      const ofErrors = { ...raising, severity: 3 };
+      expect(sentTo(ofErrors, [ofErrors, clearing])).to.deep.equal(['team', 'errors', 'pager']);
+      expect(sentTo(clearing, [ofErrors, clearing])).to.deep.equal(['team', 'errors', 'pager']);
+      // Of which severity the events were that raised it nobody knows.
+      expect(sentTo(clearing, [raising, clearing])).to.deep.equal(['team', 'errors', 'criticals', 'pager']);
+      expect(sentTo({ ...clearing, prod_handling: 'Ignore' }, [raising, clearing])).to.deep.equal([]);
+      expect(decideWith({ rules: [raising, clearing] }, [clearing]).alerts[0]?.team).to.equal('NETO');
     });
 
     it('still names that one when it is gone', () => {

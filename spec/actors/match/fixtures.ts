@@ -1,7 +1,9 @@
 /** A rule and an event to start from, for the specs of this folder. */
 import type { NormalizedEvent } from '../../../actors/event.ts';
+import type { DecisionsInForce } from '../../../actors/match/match-handler.ts';
+import { buildRuleSet } from '../../../actors/match/rule-set/rule-set.ts';
 import { RULE_DEFAULTS } from '../../../actors/ports.ts';
-import type { RuleRow } from '../../../actors/ports.ts';
+import type { RuleRow, Snapshot } from '../../../actors/ports.ts';
 
 export const receivedAtMs = Date.parse('2024-05-01T12:00:00Z');
 
@@ -30,4 +32,11 @@ export function eventOf(fields: Partial<NormalizedEvent>): NormalizedEvent {
     fields: {},
     ...fields,
   };
+}
+
+let builds = 0;
+
+/** A snapshot as a match thread gets it, with an image of its own. */
+export function decisionsOf({ rules, ...rest }: Snapshot): DecisionsInForce {
+  return { ...rest, image: buildRuleSet(rules, rest.version).image, build: ++builds };
 }

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
-import { compileRules } from '../../../actors/match/compile-rules.ts';
+import { criteriaOf } from '../../../actors/match/criteria.ts';
 import { parseRule, ruleCheck, ruleSchema } from '../../../actors/match/rule.ts';
 import type { RuleFault, RuleInput } from '../../../actors/match/rule.ts';
 import type { CodedError } from '../../../runtime/errors.ts';
@@ -106,10 +106,10 @@ describe('parseRule', () => {
     ],
     [
       'a dangerous expression',
-      { match_string: '(a+)+', match_type: 'regex' },
+      { match_string: '(a)\\1', match_type: 'regex' },
       'match_string',
       /refused/,
-      /repeat/,
+      /back-references/,
     ],
     ['no expression', { host: 'h', match_type: 'regex' }, 'match_type', /no expression/, /match_string/],
     ['no OID', { host: 'h', match_type: 'oid_prefix' }, 'match_type', /no OID/, /trap_oid/],
@@ -186,7 +186,7 @@ describe('parseRule', () => {
 
   it('tells refused expressions by their own codes', () => {
     expect(faults({ match_string: '(', match_type: 'regex' })[0]?.code).to.equal('E_RULE_REGEX_INVALID');
-    expect(faults({ match_string: '(a+)+', match_type: 'regex' })[0]?.code).to.equal('E_RULE_REGEX_UNSAFE');
+    expect(faults({ match_string: '(a)\\1', match_type: 'regex' })[0]?.code).to.equal('E_RULE_REGEX_UNSAFE');
   });
 
   it('reports everything at once', () => {
@@ -251,7 +251,7 @@ describe('parseRule', () => {
         if (faultsOf(input).length > 0) return;
         taken++;
         const rule = parseRule(input);
-        expect(compileRules([{ ...rule, id: 1, version: 1, is_active: true }], 1).refused).to.deep.equal([]);
+        expect(criteriaOf({ ...rule, id: 1, version: 1 })).not.to.be.empty;
       }),
       { numRuns: 1000 },
     );

@@ -20,7 +20,8 @@ import type { Clock } from '../../../runtime/clock.ts';
 import type { Batch } from '../../../runtime/durable/consumer.ts';
 import { WIDE } from '../../runtime/durable/store-under-test.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { eventOf, receivedAtMs, ruleOf } from './fixtures.ts';
+import { decisionsOf, eventOf, receivedAtMs, ruleOf } from './fixtures.ts';
+import { unmatchedWatch } from './template-store.ts';
 
 const FLUSH_MS = 200;
 const snapshotOf = (rules: RuleRow[]): Snapshot => ({
@@ -46,7 +47,11 @@ describe('EventTap', () => {
 
   const RULES = [ruleOf({ id: 7, version: 3 }), ruleOf({ id: 8 })];
   function rowOf(event: NormalizedEvent, matches: RuleRow[] = RULES): AuditRow {
-    return decide({ event, raw: 'raw', rawBytes: null }, matches, decisionBasis(snapshotOf(RULES)));
+    return decide(
+      { event, raw: 'raw', rawBytes: null },
+      matches,
+      decisionBasis(snapshotOf(RULES), () => undefined),
+    );
   }
   const offer = (fields: Partial<NormalizedEvent> = {}, matches?: RuleRow[]): void => {
     const event = eventOf(fields);
@@ -249,12 +254,13 @@ describe('EventTap', () => {
           },
           quarantine: { quarantine: async () => undefined },
           auditUnmatched: () => 'none',
+          unmatched: unmatchedWatch(),
           alertBounds: WIDE,
           count: () => undefined,
           onDecided: () => undefined,
           tap,
         },
-        snapshotOf([ruleOf({ id: 1, match_string: 'link down' })]),
+        decisionsOf(snapshotOf([ruleOf({ id: 1, match_string: 'link down' })])),
       );
     }
     function batchOf(messages: readonly string[]): Batch {
