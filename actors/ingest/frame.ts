@@ -7,8 +7,12 @@
  *   4  CRC-32 of all that follows, started from the flags (u32)
  *   8  frame id, UUIDv7 (16 bytes)             24  receipt time, ms since 1970 (f64)
  *  32  number of records (u32)                 36  length of the body when plain (u32)
- *  40  body: number of correlation ids (u16); each: length (u16), UTF-8;
- *      then each record: kind (u8), index of its correlation id (u16), length (u32), bytes as received.
+ *  40  body: number of texts (u16); each: length (u16), UTF-8: a correlation id, or an origin (origin.ts), which is
+ *      that of all correlation ids from it to the next origin;
+ *      then each record: kind (u8), index of its correlation id among the texts (u16), length (u32), bytes as received.
+ *
+ * Origins came later than the rest. A program that does not know them takes them for correlation ids that no record
+ * names, so it reads these frames as any other: this is still version 1, and a rollback needs no empty mailbox.
  *
  * Invariant: decoding gives back exactly what was encoded, or throws; damage is never read as events.
  */
@@ -16,6 +20,8 @@ import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zli
 import { CodedError } from '../../runtime/errors.ts';
 import { RECORD_JSON, RECORD_LINE } from './split-records.ts';
 import type { RecordKind } from './split-records.ts';
+import { isOriginEntry, readOriginEntry } from './origin.ts';
+import type { Origin } from './origin.ts';
 import { UUID_BYTES, formatUuid } from './uuid-v7.ts';
 
 export const FRAME_VERSION = 1;
@@ -36,6 +42,8 @@ const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 export interface FrameInput {
   kind: RecordKind;
   correlationId: string;
+  /** As `originEntry` writes it; absent when nobody knows. The same text for all records of a request. */
+  origin?: string | undefined;
   body: Buffer;
   start: number;
   end: number;
@@ -45,6 +53,8 @@ export interface FrameInput {
 export interface FrameRecord {
   kind: RecordKind;
   correlationId: string;
+  /** Absent when the frame says nothing of it. */
+  origin: Origin | undefined;
   bytes: Buffer;
 }
 
@@ -61,16 +71,14 @@ export interface Frame {
  * @throws CodedError E_FRAME_TOO_LARGE (defect) when there are more records or bytes than a frame may hold.
  */
 export function encodeFrame(id: Buffer, receivedAtMs: number, records: readonly FrameInput[]): Buffer {
-  const correlations = new Map<string, number>();
+  const table = new TextTable();
   let bodyBytes = 2;
-  for (const { correlationId, start, end } of records) {
-    if (!correlations.has(correlationId)) {
-      correlations.set(correlationId, correlations.size);
-      bodyBytes += 2 + Buffer.byteLength(correlationId);
-    }
+  for (const { correlationId, origin, start, end } of records) {
+    table.add(correlationId, origin);
     bodyBytes += RECORD_HEADER_BYTES + end - start;
   }
-  if (records.length > FRAME_RECORDS_MAX || bodyBytes > FRAME_BODY_BYTES_MAX) {
+  bodyBytes += table.number();
+  if (Math.max(records.length, table.size) > FRAME_RECORDS_MAX || bodyBytes > FRAME_BODY_BYTES_MAX) {
     throw new CodedError(
       'E_FRAME_TOO_LARGE',
       `A frame of ${records.length} records and ${bodyBytes} bytes.`,
@@ -90,26 +98,76 @@ export function encodeFrame(id: Buffer, receivedAtMs: number, records: readonly 
   frame.writeUInt32LE(records.length, 32);
   frame.writeUInt32LE(bodyBytes, 36);
 
-  let at = frame.writeUInt16LE(correlations.size, HEADER_BYTES);
-  for (const correlationId of correlations.keys()) {
-    const length = frame.write(correlationId, at + 2);
+  let at = frame.writeUInt16LE(table.size, HEADER_BYTES);
+  for (const text of table.texts()) {
+    const length = frame.write(text, at + 2);
     frame.writeUInt16LE(length, at);
     at += 2 + length;
   }
-  let lastCorrelationId: string | undefined;
-  let correlationIndex = 0;
-  for (const { kind, correlationId, body, start, end } of records) {
-    if (correlationId !== lastCorrelationId) {
-      lastCorrelationId = correlationId;
-      correlationIndex = correlations.get(correlationId)!;
-    }
+  for (const { kind, correlationId, origin, body, start, end } of records) {
     frame[at] = kind;
-    frame.writeUInt16LE(correlationIndex, at + 1);
+    frame.writeUInt16LE(table.indexOf(correlationId, origin), at + 1);
     frame.writeUInt32LE(end - start, at + 3);
     at += RECORD_HEADER_BYTES;
     at += body.copy(frame, at, start, end);
   }
   return seal(finished(frame));
+}
+
+/** Correlation ids by origin, each once, numbered as they lie in the frame. Records of one request come in runs. */
+class TextTable {
+  /** Without an origin first: what follows an origin has it. */
+  readonly #groups = new Map([['', new Map<string, number>()]]);
+  #lastOrigin: string | undefined;
+  #lastGroup: Map<string, number> | undefined;
+  #lastId: string | undefined;
+  #lastIndex = 0;
+  size = 0;
+
+  add(correlationId: string, origin = ''): void {
+    if (correlationId === this.#lastId && origin === this.#lastOrigin) return;
+    let group = this.#groups.get(origin);
+    if (group === undefined) this.#groups.set(origin, (group = new Map<string, number>()));
+    group.set(correlationId, 0);
+    this.#lastOrigin = origin;
+    this.#lastId = correlationId;
+  }
+
+  /** Numbers everything; from here on `texts` and `indexOf` hold. Gives the bytes of all texts. */
+  number(): number {
+    this.#lastId = undefined;
+    let bytes = 0;
+    for (const [origin, group] of this.#groups) {
+      if (origin !== '') {
+        this.size += 1;
+        bytes += 2 + Buffer.byteLength(origin);
+      }
+      for (const correlationId of group.keys()) {
+        group.set(correlationId, this.size);
+        this.size += 1;
+        bytes += 2 + Buffer.byteLength(correlationId);
+      }
+    }
+    return bytes;
+  }
+
+  *texts(): Iterable<string> {
+    for (const [origin, group] of this.#groups) {
+      if (origin !== '') yield origin;
+      yield* group.keys();
+    }
+  }
+
+  indexOf(correlationId: string, origin = ''): number {
+    if (correlationId === this.#lastId && origin === this.#lastOrigin) return this.#lastIndex;
+    if (origin !== this.#lastOrigin || this.#lastGroup === undefined) {
+      this.#lastGroup = this.#groups.get(origin);
+      this.#lastOrigin = origin;
+    }
+    this.#lastId = correlationId;
+    this.#lastIndex = this.#lastGroup?.get(correlationId) ?? 0;
+    return this.#lastIndex;
+  }
 }
 
 /**
@@ -166,21 +224,44 @@ export function decodeFrame(frame: Buffer): Frame {
   const count = frame.readUInt32LE(32);
   const body = plainBody(frame.subarray(HEADER_BYTES), (flags & FLAG_ZSTD) !== 0, frame.readUInt32LE(36));
   const reader = new BodyReader(body);
-  const correlationIds: string[] = [];
-  for (let left = reader.u16(); left > 0; left--) correlationIds.push(reader.bytes(reader.u16()).toString());
+  const texts: ({ correlationId: string; origin: Origin | undefined } | undefined)[] = [];
+  let from: Origin | undefined;
+  for (let left = reader.u16(); left > 0; left--) {
+    const text = reader.bytes(reader.u16()).toString();
+    const isOrigin = isOriginEntry(text);
+    if (isOrigin) from = readOriginEntry(text);
+    texts.push(isOrigin ? undefined : { correlationId: text, origin: from });
+  }
   const records: FrameRecord[] = [];
   for (let left = count; left > 0; left--) {
     const kind = reader.u8();
     if (kind !== RECORD_JSON && kind !== RECORD_LINE) throw damaged('a record is of no known kind');
-    const correlationId = correlationIds[reader.u16()];
-    if (correlationId === undefined) throw damaged('a record names no correlation id');
-    records.push({ kind, correlationId, bytes: reader.bytes(reader.u32()) });
+    const named = texts[reader.u16()];
+    if (named === undefined) throw damaged('a record names no correlation id');
+    const { correlationId, origin } = named;
+    records.push({ kind, correlationId, origin, bytes: reader.bytes(reader.u32()) });
   }
   if (!reader.isAtEnd()) throw damaged('bytes follow its last record');
   return {
     id: formatUuid(frame.subarray(8, 8 + UUID_BYTES)),
     receivedAtMs: frame.readDoubleLE(24),
     records,
+  };
+}
+
+/** What a frame's head says of it. */
+export interface FrameHead extends Pick<Frame, 'id' | 'receivedAtMs'> {
+  /** How many it has. */
+  records: number;
+}
+
+/** Whatever its version; undefined for what is no frame. Nothing is checked. */
+export function frameHead(frame: Buffer): FrameHead | undefined {
+  if (frame.length < HEADER_BYTES || frame[0] !== 0x4d || frame[1] !== 0x46) return undefined;
+  return {
+    id: formatUuid(frame.subarray(8, 8 + UUID_BYTES)),
+    receivedAtMs: frame.readDoubleLE(24),
+    records: frame.readUInt32LE(32),
   };
 }
 

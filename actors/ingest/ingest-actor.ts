@@ -40,6 +40,8 @@ export interface IngestRequest {
   readonly hasEventIds?: boolean;
   readonly sender: string;
   readonly correlationId: string;
+  /** Who its events came from, as `originEntry` writes it; absent when it is not to be kept. */
+  readonly origin?: string | undefined;
   /** It has killed its decoder: keep it as it is. */
   readonly isPoison: boolean;
   /** Says how far it has come, for whoever finds this thread dead. */
@@ -352,6 +354,7 @@ function partsOf(
     part.inputs.push({
       kind,
       correlationId: request.correlationId,
+      origin: request.origin,
       body: record.body,
       start,
       end,

@@ -90,11 +90,16 @@ function faultOfKind({ code, body }: JudgedReject): Omit<RecordFault, 'index'> |
   };
 }
 
-/**
- * The frames of several bodies, in the order of the bodies within each partition. `correlationId` goes into their events.
- */
+/** A body, and what goes into its events. */
+export interface FramedBody extends UsableBody {
+  correlationId: string;
+  /** As `originEntry` writes it. */
+  origin?: string | undefined;
+}
+
+/** The frames of several bodies, in the order of the bodies within each partition. */
 export function framesOf(
-  bodies: readonly (UsableBody & { correlationId: string })[],
+  bodies: readonly FramedBody[],
   options: { partitions: number; nowMs: number; newFrameId: () => Buffer },
 ): EventFrame[] {
   const open = new Map<number, FrameDraft>();
@@ -103,7 +108,7 @@ export function framesOf(
     const frame = encodeFrame(options.newFrameId(), options.nowMs, inputs);
     frames.push({ partition, sequence, events: inputs.length, frame });
   };
-  for (const { body, records, correlationId } of bodies) {
+  for (const { body, records, correlationId, origin } of bodies) {
     for (const { kind, hostHash, start, end } of records) {
       const partition = partitionOfHash(hostHash, options.partitions);
       let draft = open.get(partition) ?? { sequence: 1, inputs: [], bytes: 0 };
@@ -114,7 +119,7 @@ export function framesOf(
         cut(partition, draft);
         draft = { sequence: draft.sequence + 1, inputs: [], bytes: 0 };
       }
-      draft.inputs.push({ kind, correlationId, body, start, end });
+      draft.inputs.push({ kind, correlationId, origin, body, start, end });
       draft.bytes += end - start;
       open.set(partition, draft);
     }

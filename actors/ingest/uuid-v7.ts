@@ -13,6 +13,7 @@ const COUNTER_MAX = 0xfff;
 /** Random bytes are drawn for this many identifiers at once: a draw costs far more than its bytes. */
 const DRAW_IDENTIFIERS = 256;
 const DRAW_BYTES_EACH = 10;
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Fills the given bytes with randomness (`node:crypto` `randomFillSync`). */
 export type FillRandom = (bytes: Uint8Array) => unknown;
@@ -47,6 +48,12 @@ export function uuidV7Maker(clock: Pick<Clock, 'wallMs'>, fillRandom: FillRandom
     poolAt += DRAW_BYTES_EACH;
     return uuid;
   };
+}
+
+/** The milliseconds since 1970 in such an identifier; undefined for a text that is none. */
+export function uuidTimeMs(uuid: string): number | undefined {
+  if (!UUID_V7.test(uuid)) return undefined;
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
 }
 
 /** `xxxxxxxx-xxxx-7xxx-yxxx-xxxxxxxxxxxx`. */

@@ -5,7 +5,7 @@
  * false when the batch must be taken first. Memory goes back to the pool when the last row of its batch is settled.
  */
 import { HINT_CHARS_MAX } from '../../actors/ingest/messages.ts';
-import { ROW, ROW_STAGE, ROW_WORDS } from './ingest-port.ts';
+import { ADDRESS_BYTES_MAX, ROW, ROW_STAGE, ROW_WORDS } from './ingest-port.ts';
 import type { IngestBatch } from './ingest-port.ts';
 import { ARENA_BYTES, ARENA_ROWS, SharedArenas } from './shared-arenas.ts';
 import type { Arena } from './shared-arenas.ts';
@@ -13,8 +13,8 @@ import type { Arena } from './shared-arenas.ts';
 /** A body over this size travels in a buffer of its own. */
 export const LARGE_BODY_BYTES = 262_144;
 export const IDEMPOTENCY_KEY_MAX = 256;
-/** Room for the texts of one row: the correlation id, the idempotency key and the hint. */
-const TEXT_BYTES_MAX = 128 + IDEMPOTENCY_KEY_MAX + HINT_CHARS_MAX;
+/** Room for the texts of one row: the correlation id, the idempotency key, the hint and the address. */
+const TEXT_BYTES_MAX = 128 + IDEMPOTENCY_KEY_MAX + HINT_CHARS_MAX + ADDRESS_BYTES_MAX;
 
 /** What a row says beside its body. */
 export interface RowHead {
@@ -30,6 +30,8 @@ export interface RowHead {
   idempotencyKey: string;
   /** Latin-1, at most HINT_CHARS_MAX characters; empty for none. */
   hint: string;
+  /** The peer's, in network order: 4 or 16 bytes; empty when it is not known. */
+  address: Uint8Array;
 }
 
 /** The memory of one batch and how many of its rows still need it. */
@@ -138,6 +140,8 @@ export class BatchWriter {
     words[at + ROW.dialect] = head.dialect;
     words[at + ROW.hintOffset] = this.#used;
     words[at + ROW.hintLength] = head.hint === '' ? 0 : this.#text(bytes, head.hint);
+    words[at + ROW.addressOffset] = this.#used;
+    words[at + ROW.addressLength] = this.#address(bytes, head.address);
     this.#count += 1;
     lease.open += 1;
   }
@@ -146,6 +150,13 @@ export class BatchWriter {
     const written = bytes.write(text, this.#used, 'latin1');
     this.#used += written;
     return written;
+  }
+
+  #address(bytes: Buffer, address: Uint8Array): number {
+    const length = Math.min(address.length, ADDRESS_BYTES_MAX);
+    for (let at = 0; at < length; at++) bytes[this.#used + at] = address[at] ?? 0;
+    this.#used += length;
+    return length;
   }
 
   #keyIndex(name: string): number {

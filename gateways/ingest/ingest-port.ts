@@ -16,7 +16,7 @@ export const CONTENT_ENCODINGS = ['identity', 'gzip', 'deflate', 'zstd', 'snappy
 export type ContentEncoding = (typeof CONTENT_ENCODINGS)[number];
 
 /** Words (unsigned 32 bit) of one row of the table. */
-export const ROW_WORDS = 17;
+export const ROW_WORDS = 19;
 export const ROW = {
   /** The request number the verdict must name. Opaque. */
   request: 0,
@@ -47,6 +47,9 @@ export const ROW = {
   /** Latin-1; what the sender said of its records in headers or the query (see HINT_FIELDS). 0 long for nothing. */
   hintOffset: 15,
   hintLength: 16,
+  /** The peer's address in network order, 4 or 16 bytes, in `bodies[0]`; 0 long when it is not known. */
+  addressOffset: 17,
+  addressLength: 18,
 } as const;
 
 /** How far a thread has got with a row, so that its successor knows what may be done again. */
@@ -67,6 +70,10 @@ export const ROW_STAGE = {
 export const FLAG_STRICT = 1;
 /** The API key opts in: an event is known by its `id` when it comes again. */
 export const FLAG_EVENT_IDS = 2;
+/** It is a message of a WebSocket. */
+export const FLAG_SOCKET = 4;
+/** Of an address in network order. */
+export const ADDRESS_BYTES_MAX = 16;
 
 export interface IngestBatch {
   /** Rows. */
@@ -135,6 +142,9 @@ export interface BatchRow {
   hint: string;
   isStrict: boolean;
   hasEventIds: boolean;
+  isSocket: boolean;
+  /** The peer's, in network order; 0 bytes when it is not known. A view, as `body`. */
+  address: Uint8Array;
   keyName: string;
   sender: Sender;
   correlationId: string;
@@ -160,6 +170,12 @@ export function readRow(batch: IngestBatch, index: number): BatchRow {
     hint: text(word(ROW.hintOffset), word(ROW.hintLength)),
     isStrict: (word(ROW.flags) & FLAG_STRICT) !== 0,
     hasEventIds: (word(ROW.flags) & FLAG_EVENT_IDS) !== 0,
+    isSocket: (word(ROW.flags) & FLAG_SOCKET) !== 0,
+    address: new Uint8Array(
+      batch.bodies[0] as SharedArrayBuffer,
+      word(ROW.addressOffset),
+      word(ROW.addressLength),
+    ),
     keyName: batch.keyNames[word(ROW.key)] ?? '',
     sender: SENDERS[word(ROW.sender)] ?? 'unknown',
     correlationId: text(word(ROW.correlationOffset), word(ROW.correlationLength)),

@@ -15,10 +15,10 @@ import { contentEncodingCodeOf } from './content-encoding.ts';
 import { FairShare } from './fair-share.ts';
 import type { Source } from './fair-share.ts';
 import { Handover } from './handover.ts';
-import { FLAG_STRICT, readRow } from './ingest-port.ts';
+import { FLAG_SOCKET, FLAG_STRICT, readRow } from './ingest-port.ts';
 import type { IngestBatch, IngestPort, IngestVerdict } from './ingest-port.ts';
 import type { IngestLimits } from './limits.ts';
-import { INGEST_COUNTER, observeDuration, requestCounter } from './metrics.ts';
+import { INGEST_COUNTER, IngestDurations, requestCounter } from './metrics.ts';
 import type { Counters } from './metrics.ts';
 import { outcomeOf, REFUSAL, SHORTAGE_REFUSAL } from './replies.ts';
 import type { Refusal } from './replies.ts';
@@ -70,6 +70,8 @@ export interface RunFrom {
   flags: number;
   /** See `networkOf`. */
   network: string;
+  /** The peer's, in network order. */
+  address: Uint8Array;
   sender: number;
   correlationId: string;
   /** The socket is gone: what waits for its turn need not be stored. */
@@ -78,6 +80,7 @@ export interface RunFrom {
 
 export class Intake {
   readonly #counters: Counters;
+  readonly #durations: IngestDurations;
   readonly #clock: Clock;
   readonly #limits: IngestLimits;
   readonly #options: IntakeOptions;
@@ -100,6 +103,7 @@ export class Intake {
   constructor(options: IntakeOptions) {
     this.#options = options;
     this.#counters = options.counters;
+    this.#durations = new IngestDurations(options.counters);
     this.#clock = options.clock;
     this.#limits = options.limits;
     const requestsMax = Math.min(options.limits.requestsMax, REQUESTS_MAX_CEILING);
@@ -181,6 +185,7 @@ export class Intake {
     row.idempotencyKey = head.idempotencyKey;
     row.dialect = from.dialect;
     row.hint = from.hint;
+    row.address = new Uint8Array(response.getRemoteAddress());
     response.onAborted(slot.onAborted);
     response.onData(slot.onData);
     return undefined;
@@ -191,7 +196,8 @@ export class Intake {
    * not: then nothing was done with them. The bodies must not change any more.
    */
   takeRun(run: readonly RunMessage[], from: RunFrom): Refusal | undefined {
-    const { keyName, flags, network, sender, correlationId, isGone } = from;
+    const { keyName, network, address, sender, correlationId, isGone } = from;
+    const flags = from.flags | FLAG_SOCKET;
     const bytes = run.reduce((sum, { body }) => sum + body.byteLength, 0);
     const source = this.#shares.source(keyName, network);
     const shortage = this.#shares.shortage(source, bytes, run.length);
@@ -207,7 +213,7 @@ export class Intake {
       slot.receivedBytes = body.byteLength;
       slot.partial = body;
       this.#charge(slot, body.byteLength, 1);
-      const about = { keyName, flags, sender, correlationId, idempotencyKey };
+      const about = { keyName, flags, sender, correlationId, idempotencyKey, address };
       Object.assign(slot.head, NATIVE, about, { encoding: IDENTITY });
       slots.push(slot);
     }
@@ -316,10 +322,11 @@ export class Intake {
       const slot = this.#slots.waiting(verdict.request);
       const stored = verdict.stored ?? verdict.accepted;
       this.#counters.add(INGEST_COUNTER.accepted, stored);
+      if (slot !== undefined && stored > 0) this.#durations.stored(nowMs - slot.sinceMs, stored);
       if (verdict.status === 'stored') {
         const isClaimed = slot?.tell === undefined ? slot?.response !== undefined : slot.tell(verdict);
         if (!isClaimed) this.#counters.add(INGEST_COUNTER.unclaimedEvents, stored);
-        else if (slot?.response !== undefined) observeDuration(this.#counters, nowMs - slot.sinceMs);
+        else if (slot?.response !== undefined) this.#durations.answered(nowMs - slot.sinceMs);
       } else {
         slot?.tell?.(verdict);
         this.#counters.add(INGEST_COUNTER.unclaimedEvents, stored);

@@ -5,6 +5,7 @@
  * A histogram is written out as its cumulative buckets.
  */
 import type { CounterBlock, CounterDefinition, CounterLayout } from '../../runtime/shared/counters.ts';
+import { Histogram, LATENCY_BOUNDS_S, histogramLayout } from '../../runtime/shared/histogram.ts';
 
 /** What the gateway does with counters; a CounterBlock of INGEST_LAYOUT is one. */
 export type Counters = Pick<CounterBlock, 'add' | 'set'>;
@@ -91,13 +92,20 @@ const socketEndings = new Map<SocketEnding, number>(
     define('mutt_ingest_closed_sockets_total', 'counter', 'WebSockets that ended.', { reason }),
   ]),
 );
-const durationBuckets = [...DURATION_BOUNDS_S.map(String), '+Inf'].map((le) =>
-  define(
-    'mutt_ingest_request_duration_seconds_bucket',
-    'counter',
-    'Head received to reply, stored requests.',
-    { le },
-  ),
+/** Gives the position of its first cell. */
+function defineHistogram(name: string, help: string, boundsS: readonly number[]): number {
+  const cells = histogramLayout(name, help, boundsS);
+  return layout.push(...cells) - cells.length;
+}
+const durationAt = defineHistogram(
+  'mutt_ingest_request_duration_seconds',
+  'Head received to reply, stored requests.',
+  DURATION_BOUNDS_S,
+);
+const storedAt = defineHistogram(
+  'mutt_received_to_stored_seconds',
+  'Head received to the verdict that it is stored, events.',
+  LATENCY_BOUNDS_S,
 );
 
 /** Positions in INGEST_LAYOUT. */
@@ -144,8 +152,6 @@ export const INGEST_COUNTER = {
     'New certificates by what came of them.',
     { status: 'fail' },
   ),
-  durationSum: define('mutt_ingest_request_duration_seconds_sum', 'counter', 'Seconds, stored requests.'),
-  durationCount: define('mutt_ingest_request_duration_seconds_count', 'counter', 'Stored requests.'),
   inFlightRequests: define('mutt_ingest_in_flight_requests', 'gauge', 'Requests taken and not yet answered.'),
   inFlightBytes: define(
     'mutt_ingest_in_flight_bytes',
@@ -194,13 +200,23 @@ export function socketEndingCounter(reason: SocketEnding): number {
   return socketEndings.get(reason) ?? 0;
 }
 
-/** Notes one duration of a stored request in the histogram. */
-export function observeDuration(counters: Counters, durationMs: number): void {
-  const seconds = durationMs / 1000;
-  for (let at = durationBuckets.length - 1; at >= 0; at--) {
-    if (at < DURATION_BOUNDS_S.length && seconds > (DURATION_BOUNDS_S[at] ?? 0)) break;
-    counters.add(durationBuckets[at] ?? 0, 1);
+/** What a gateway has taken how long, in its counters. */
+export class IngestDurations {
+  readonly #requests: Histogram;
+  readonly #events: Histogram;
+
+  constructor(counters: Counters) {
+    this.#requests = new Histogram(counters, durationAt, DURATION_BOUNDS_S);
+    this.#events = new Histogram(counters, storedAt, LATENCY_BOUNDS_S);
   }
-  counters.add(INGEST_COUNTER.durationSum, seconds);
-  counters.add(INGEST_COUNTER.durationCount, 1);
+
+  /** A request was stored. */
+  answered(durationMs: number): void {
+    this.#requests.observe(durationMs / 1_000);
+  }
+
+  /** So many events of a request or of a message of a socket were stored by now. */
+  stored(durationMs: number, events: number): void {
+    this.#events.observe(durationMs / 1_000, events);
+  }
 }

@@ -18,6 +18,8 @@ export const REQUESTS_MAX_CEILING = 65_536;
 const INDEX_MASK = 0xffff;
 const GENERATION_SHIFT = 16;
 
+const NO_ADDRESS = new Uint8Array(0);
+
 /** `queued`: the body is whole and not with the threads yet; `waiting`: it is with them. */
 export type SlotState = 'free' | 'reading' | 'queued' | 'waiting';
 
@@ -61,6 +63,7 @@ export class RequestSlot {
     correlationId: '',
     idempotencyKey: '',
     hint: '',
+    address: NO_ADDRESS,
   };
   readonly onData: (chunk: ArrayBuffer, isLast: boolean) => void;
   readonly onAborted: () => void;

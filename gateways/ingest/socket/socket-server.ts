@@ -70,6 +70,8 @@ interface SocketData extends SocketSender {
   name: string | undefined;
   /** See `networkOf`. */
   network: string;
+  /** The peer's, in network order. */
+  address: Uint8Array;
   /** Who is charged with its place; set when the socket opens. */
   source?: Source;
   /** Set when the socket opens. */
@@ -190,18 +192,20 @@ export class SocketServer {
     const sender = admit(response, request);
     if (sender === undefined) return undefined;
     const { isValid, name } = readSessionName(request);
-    const network = networkOf(response.getRemoteAddress());
+    const peer = response.getRemoteAddress();
+    const network = networkOf(peer);
+    const address = new Uint8Array(peer.slice(0));
     const shortage = this.#shares.shortage(this.#shares.source(sender.keyName, network), 0, 1);
     if (!isValid) refuse(response, SOCKET_REFUSAL.session, sender.correlationId);
     else if (shortage === 'share') refuse(response, REFUSAL.share, sender.correlationId);
     else if (shortage !== undefined) refuse(response, SOCKET_REFUSAL.sockets, sender.correlationId);
-    else return { ...sender, name, network, pingedAtMs: 0 };
+    else return { ...sender, name, network, address, pingedAtMs: 0 };
     return undefined;
   }
 
   #open(socket: Socket): void {
     const data = socket.getUserData();
-    const { keyName, flags, network, sender, correlationId, name } = data;
+    const { keyName, flags, network, address, sender, correlationId, name } = data;
     const { intake, counters } = this.#options;
     const source = (data.source = this.#shares.source(keyName, network));
     this.#shares.charge(source, 0, 1);
@@ -213,7 +217,8 @@ export class SocketServer {
       limits: this.#limits,
       budget: new QueueBudget(this.#shares, source),
       counters,
-      submit: (run) => intake.takeRun(run, { keyName, flags, network, sender, correlationId, isGone }),
+      submit: (run) =>
+        intake.takeRun(run, { keyName, flags, network, address, sender, correlationId, isGone }),
       end: (ending) => this.#end(socket, ending),
       wake: () => this.#wake(socket),
       random: this.#random,

@@ -1,5 +1,5 @@
 /** The frame on disk: what is encoded comes back, and damage never comes back as events. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -13,6 +13,7 @@ import {
 import type { FrameInput } from '../../../actors/ingest/frame.ts';
 import { RECORD_JSON, RECORD_LINE } from '../../../actors/ingest/split-records.ts';
 import { formatUuid } from '../../../actors/ingest/uuid-v7.ts';
+import { originEntry } from '../../../actors/ingest/origin.ts';
 import { codeOf } from '../../../runtime/errors.ts';
 
 const id = Buffer.from('017f22e279b07cc398c4dc0c0c07398f', 'hex');
@@ -29,6 +30,14 @@ const input = fc
     const body = Buffer.concat([Buffer.alloc(before, 1), bytes, Buffer.alloc(7, 2)]);
     return { kind, correlationId, body, start: before, end: before + bytes.length };
   });
+
+/** An event from `apiKey`, as the ingest thread has it. */
+const from = (
+  apiKey: string,
+  correlationId: string,
+  text = '{}',
+  sender = '192.0.2.7 rsyslog http',
+): FrameInput => ({ ...record(text), correlationId, origin: originEntry(apiKey, sender) });
 
 const record = (text: string): FrameInput => {
   const body = Buffer.from(text);
@@ -94,8 +103,70 @@ describe('frame', () => {
     expect(decodeFrame(written).records[0]?.bytes.toString()).to.equal('{"hostname":"h"}');
   });
 
+  it('gives back who each record came from, whichever order they came in', () => {
+    const known = fc.option(fc.constantFrom('edge', 'edge-2', 'größer'), { nil: undefined });
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(input, known, fc.constantFrom('http', 'websocket')), { maxLength: 60 }),
+        (given) => {
+          const inputs = given.map(([each, apiKey, protocol]): FrameInput => ({
+            ...each,
+            origin: apiKey === undefined ? undefined : originEntry(apiKey, `- unknown ${protocol}`),
+          }));
+          const { records } = decodeFrame(encodeFrame(id, 1, inputs));
+          expect(records.map(({ correlationId, origin }) => [correlationId, origin])).to.deep.equal(
+            given.map(([{ correlationId }, apiKey, protocol]) => [
+              correlationId,
+              apiKey === undefined ? undefined : { apiKey, sender: `- unknown ${protocol}` },
+            ]),
+          );
+          expect(records.every(({ bytes }, at) => bytes.equals(cut(inputs[at]!)))).to.equal(true);
+        },
+      ),
+    );
+  });
+
+  it('is read by a program that knows no origins: they are texts that no record names', () => {
+    const frame = encodeFrame(id, 1, [
+      from('edge', 'c1', '{"a":1}'),
+      from('edge-2', 'c2', '{"b":2}'),
+      record('{"c":3}'),
+    ]);
+    expect(readAsFirstBuild(frame)).to.deep.equal([
+      ['c1', '{"a":1}'],
+      ['c2', '{"b":2}'],
+      ['c', '{"c":3}'],
+    ]);
+  });
+
+  it('grows by less than a byte an event when a request brings a hundred', () => {
+    const events = Array.from({ length: 100 }, (_, at) => `{"hostname":"r${at}","message":"m ${at}"}`);
+    const origin = originEntry('core-relays', '192.0.2.117 fluent-bit otlp_protobuf');
+    const requests = Array.from({ length: 8 }, () => randomUUID());
+    const inputs = requests.flatMap((correlationId) =>
+      events.map((text) => ({ ...record(text), correlationId })),
+    );
+    for (const some of [inputs.slice(0, 100), inputs]) {
+      const before = encodeFrame(id, 1, some).length;
+      const after = encodeFrame(
+        id,
+        1,
+        some.map((each) => ({ ...each, origin })),
+      ).length;
+      expect((after - before) / some.length).to.be.below(1);
+    }
+  });
+
+  it('refuses an origin that is cut off, and bounds what a name can put into it', () => {
+    const broken = encodeFrame(id, 1, [{ ...record('{}'), origin: '\u0001edge' }]);
+    expect(codeOfDecoding(broken)).to.equal('E_FRAME_DAMAGED');
+    const long = from('k\u001f\u0001'.repeat(1000), 'c', '{}', 's'.repeat(1000));
+    const [decoded] = decodeFrame(encodeFrame(id, 1, [long])).records;
+    expect(decoded?.origin).to.deep.equal({ apiKey: 'k  '.repeat(85), sender: 's'.repeat(255) });
+  });
+
   it('trusts no length in it, though the checksum is right', () => {
-    const frame = encodeFrame(id, 1, [record('{"hostname":"a"}'), record('{"hostname":"b"}')]);
+    const frame = encodeFrame(id, 1, [record('{"hostname":"a"}'), from('edge', 'c', '{"hostname":"b"}')]);
     fc.assert(
       fc.property(
         fc.integer({ min: 32, max: frame.length - 1 }),
@@ -164,4 +235,23 @@ describe('frame', () => {
 
 function cut({ body, start, end }: FrameInput): Buffer {
   return body.subarray(start, end);
+}
+
+/** What the first build of version 1 read of a plain frame: the correlation id and the bytes of each record. */
+function readAsFirstBuild(frame: Buffer): [correlationId: string | undefined, bytes: string][] {
+  let at = 42;
+  const correlationIds: string[] = [];
+  for (let left = frame.readUInt16LE(40); left > 0; left--) {
+    const length = frame.readUInt16LE(at);
+    correlationIds.push(frame.subarray(at + 2, at + 2 + length).toString());
+    at += 2 + length;
+  }
+  const records: [string | undefined, string][] = [];
+  for (let left = frame.readUInt32LE(32); left > 0; left--) {
+    const length = frame.readUInt32LE(at + 3);
+    const bytes = frame.subarray(at + 7, at + 7 + length).toString();
+    records.push([correlationIds[frame.readUInt16LE(at + 1)], bytes]);
+    at += 7 + length;
+  }
+  return records;
 }

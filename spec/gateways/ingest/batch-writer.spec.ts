@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { BatchWriter, LARGE_BODY_BYTES } from '../../../gateways/ingest/batch-writer.ts';
 import type { BatchLease, RowHead } from '../../../gateways/ingest/batch-writer.ts';
-import { readRow } from '../../../gateways/ingest/ingest-port.ts';
+import { FLAG_SOCKET, readRow } from '../../../gateways/ingest/ingest-port.ts';
 import { ARENA_ROWS } from '../../../gateways/ingest/shared-arenas.ts';
 
 function headOf(request: number, keyName = 'a'): RowHead {
@@ -17,6 +17,7 @@ function headOf(request: number, keyName = 'a'): RowHead {
     correlationId,
     idempotencyKey: '',
     hint: '',
+    address: Uint8Array.of(192, 0, 2, 7),
   };
 }
 
@@ -24,7 +25,14 @@ describe('BatchWriter', () => {
   it('gives every row back as it was put in', () => {
     const writer = new BatchWriter();
     writer.addCopy(headOf(7), Buffer.from('seven'));
-    const head = { ...headOf(8, 'b'), flags: 1, idempotencyKey: 'once', dialect: 4, hint: 'r\xe9seau' };
+    const head = {
+      ...headOf(8, 'b'),
+      flags: 1 | FLAG_SOCKET,
+      address: new Uint8Array(0),
+      idempotencyKey: 'once',
+      dialect: 4,
+      hint: 'r\xe9seau',
+    };
     writer.addCopy(head, Buffer.from(''));
     const large = writer.takeLarge(LARGE_BODY_BYTES + 1);
     new Uint8Array(large).fill(65);
@@ -48,7 +56,9 @@ describe('BatchWriter', () => {
       encoding: 'gzip',
       sender: 'syslog-ng',
     });
-    expect(rows[2]).to.include({ dialect: 'native', hint: '' });
+    expect(rows[2]).to.include({ dialect: 'native', hint: '', isSocket: false });
+    expect(rows[1]?.isSocket).to.equal(true);
+    expect(rows.map(({ address }) => [...address])).to.deep.equal([[192, 0, 2, 7], [], [192, 0, 2, 7]]);
     expect(rows[1]?.body).to.have.length(0);
     expect(rows[2]?.body).to.have.length(LARGE_BODY_BYTES + 1);
     expect(rows[2]?.body.every((byte) => byte === 65)).to.equal(true);

@@ -409,7 +409,9 @@ describe('INGEST_LAYOUT', () => {
     expect(failures.map(({ labels }) => labels?.reason)).to.deep.equal([...AUTH_FAILURES]);
     for (const { name, kind } of INGEST_LAYOUT) {
       expect(name).to.match(
-        kind === 'gauge' ? /^mutt_ingest_[a-z_]+$/ : /^mutt_ingest_[a-z_]+_(total|bucket|sum|count)$/,
+        kind === 'gauge'
+          ? /^mutt_ingest_[a-z_]+$/
+          : /^mutt_(ingest|received)_[a-z_]+_(total|bucket|sum|count)$/,
       );
     }
   });

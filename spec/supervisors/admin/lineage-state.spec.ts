@@ -1,0 +1,38 @@
+/** What is said of an event whose alerts ended without being taken. */
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import type { LineageAlertDocument } from '../../../gateways/admin/lineage-documents.ts';
+import { stateOf } from '../../../supervisors/admin/lineage-state.ts';
+
+const alert = (destination: string, state: LineageAlertDocument['state']): LineageAlertDocument => ({
+  alert_id: destination,
+  destination,
+  rule_id: 1,
+  state,
+  receipt: state === 'delivered' ? { status: 200, attempts: 1, delivered_at: '2026-05-01T12:00:00Z' } : null,
+  unsent: null,
+  dead_letter: null,
+  mailbox: null,
+});
+const told = (...alerts: LineageAlertDocument[]) =>
+  stateOf({ kind: 'decided', decision: 'Page_only', alerts });
+
+describe('stateOf', () => {
+  it('says what became of alerts that were refused', () => {
+    expect(told(alert('noc', 'discarded'))).to.deep.equal({
+      state: 'discarded',
+      explanation: 'It was decided as Page_only; its alert for noc was refused and then thrown away.',
+    });
+    expect(told(alert('noc', 'superseded'))).to.deep.equal({
+      state: 'superseded',
+      explanation: 'It was decided as Page_only; noc took a later alert of its signature instead.',
+    });
+    expect(told(alert('noc', 'superseded'), alert('mail', 'delivered'))).to.deep.equal({
+      state: 'forwarded',
+      explanation:
+        'It was decided as Page_only, and taken by mail; noc took a later alert of its signature instead.',
+    });
+    expect(told(alert('noc', 'discarded'), alert('mail', 'waiting')).state).to.equal('forwarding');
+    expect(told(alert('noc', 'superseded'), alert('mail', 'dead_lettered')).state).to.equal('dead_lettered');
+  });
+});

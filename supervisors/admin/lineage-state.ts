@@ -1,0 +1,209 @@
+/** What is known of an event, as a state of the closed list and a sentence for a person. */
+import { endedAs } from '../../actors/forward/unsent.ts';
+import type { UnsentReason } from '../../actors/ports.ts';
+import type { LineageAlertDocument, LineageDocument } from '../../gateways/admin/lineage-documents.ts';
+import type { WaitingLook } from './find-waiting.ts';
+
+export type Known =
+  | { kind: 'decided'; decision: string; alerts: readonly LineageAlertDocument[] }
+  | { kind: 'quarantined'; partition: number; reason: string; attempts: number }
+  | { kind: 'waiting'; look: WaitingLook }
+  | { kind: 'no_trace'; policy: 'none' | 'sample' | 'all' }
+  | { kind: 'too_old'; keptSinceMs: number }
+  | { kind: 'future' }
+  | { kind: 'never' }
+  | { kind: 'request'; events: number; rejects: number; isComplete: boolean }
+  | { kind: 'unknown_alert'; isComplete: boolean }
+  | { kind: 'meta_alert'; destination: string; isDelivered: boolean; unsent: UnsentReason | null };
+
+type State = Pick<LineageDocument, 'state' | 'explanation'>;
+
+const POLICY = {
+  none: 'none of them is kept',
+  sample: 'only a sample of them is kept',
+} as const;
+
+const UNSENT: Record<UnsentReason, string> = {
+  muted: 'it was muted',
+  stale: 'the alert was too old when its turn came',
+  superseded: 'a later alert of the same signature waited, and went in its place',
+};
+
+export function stateOf(known: Known): State {
+  switch (known.kind) {
+    case 'decided':
+      return decided(known.decision, known.alerts);
+    case 'quarantined':
+      return {
+        state: 'quarantined',
+        explanation: `It broke what handles it (${known.reason}) ${times(known.attempts)} and is kept in quarantine.`,
+      };
+    case 'waiting':
+      return waiting(known.look);
+    case 'no_trace':
+      if (known.policy === 'all') {
+        return {
+          state: 'unknown',
+          explanation:
+            'There is no such event: nothing as old waits any more, and every decided event is kept (audit.unmatched.policy is all; under an earlier one it may not have been).',
+        };
+      }
+      return {
+        state: 'not_kept',
+        explanation: `Not kept by policy: if it was received, it has been decided by now and matched no rule; of unmatched events ${POLICY[known.policy]} (audit.unmatched.policy is ${known.policy}). The ledger counts it as unmatched.`,
+      };
+    case 'too_old':
+      return {
+        state: 'unknown',
+        explanation: `Nothing is known of it: decisions are kept from ${new Date(known.keptSinceMs).toISOString()} on, and its id is from before.`,
+      };
+    case 'future':
+      return { state: 'unknown', explanation: 'There is no such event: the time in its id is yet to come.' };
+    case 'never':
+      return { state: 'unknown', explanation: 'There is no such event.' };
+    case 'request':
+      return request(known);
+    case 'unknown_alert':
+      return {
+        state: 'unknown',
+        explanation: known.isComplete
+          ? 'No destination took or refused such an alert, and none was decided, or its month was removed. An alert about unmatched events that still waits cannot be found by its id.'
+          : 'No destination took or refused such an alert, and it was not found among the newest decisions; the search was ended. Ask by the id of its event.',
+      };
+    case 'meta_alert':
+      if (known.unsent !== null) {
+        return {
+          state: endedAs(known.unsent),
+          explanation: `It is an alert about unmatched events and of no single one; it was not sent to ${known.destination}: ${UNSENT[known.unsent]}.`,
+        };
+      }
+      return {
+        state: known.isDelivered ? 'forwarded' : 'dead_lettered',
+        explanation: `It is an alert about unmatched events and of no single one; ${known.destination} ${known.isDelivered ? 'took it' : 'refused it for good'}.`,
+      };
+  }
+}
+
+function decided(decision: string, alerts: readonly LineageAlertDocument[]): State {
+  if (decision === 'Unmatched') {
+    return {
+      state: 'unmatched',
+      explanation: 'It matched no rule; it is among the unmatched events that are kept.',
+    };
+  }
+  if (alerts.length === 0) {
+    return { state: 'handled', explanation: `It was decided as ${decision}, and nothing was to be sent.` };
+  }
+  const of = (state: LineageAlertDocument['state']): string[] =>
+    alerts.filter((alert) => alert.state === state).map(({ destination }) => destination);
+  const [dead, waits, unclear] = [of('dead_lettered'), of('waiting'), of('unknown')];
+  // Which is the first match's; one that lets later rules match may send nothing itself.
+  const began = `It was decided as ${decision}${decision === 'Ignore' ? ' by its first match, and another one alerts' : ''}`;
+  if (dead.length > 0) {
+    const rest = [
+      ...(waits.length === 0 ? [] : [`; its alert for ${list(waits)} is on its way`]),
+      ...(of('delivered').length === 0 ? [] : [`; ${list(of('delivered'))} took it`]),
+    ].join('');
+    return {
+      state: 'dead_lettered',
+      explanation: `${began}; ${list(dead)} refused its alert for good${rest}.`,
+    };
+  }
+  if (unclear.length > 0) {
+    return {
+      state: 'forwarding',
+      explanation: `${began}; there is no receipt of ${list(unclear)}, and whether its alert waits cannot be told now.`,
+    };
+  }
+  if (waits.length > 0) {
+    const reasons = alerts.flatMap(({ mailbox }) => mailbox?.paused ?? []);
+    const why = reasons.length === 0 ? '' : ` ${[...new Set(reasons)].join(' ')}`;
+    return {
+      state: 'forwarding',
+      explanation: `${began}; its alert for ${list(waits)} is on its way.${why}`,
+    };
+  }
+  return { state: lastState(alerts), explanation: ended(began, alerts) };
+}
+
+/** How those alerts ended of which none waits and none is a dead letter. */
+function ended(began: string, alerts: readonly LineageAlertDocument[]): string {
+  const of = (isIt: (alert: LineageAlertDocument) => boolean): string[] =>
+    alerts.filter(isIt).map(({ destination }) => destination);
+  const taken = of(({ state }) => state === 'delivered');
+  const late = of(({ state, receipt }) => state === 'delivered' && receipt === null);
+  const superseded = of(({ state, unsent }) => state === 'superseded' && unsent === null);
+  const discarded = of(({ state }) => state === 'discarded');
+  const why = alerts.flatMap(({ destination, unsent }) =>
+    unsent === null ? [] : [` It was not sent to ${destination}: ${UNSENT[unsent.reason]}.`],
+  );
+  return [
+    began,
+    taken.length === 0 ? '' : `, and taken by ${list(taken)}`,
+    superseded.length === 0 ? '' : `; ${list(superseded)} took a later alert of its signature instead`,
+    discarded.length === 0 ? '' : `; its alert for ${list(discarded)} was refused and then thrown away`,
+    '.',
+    ...new Set(why),
+    late.length === 0 ? '' : ` The receipt of ${list(late)} is not stored, or not yet.`,
+  ].join('');
+}
+
+type Ended = 'forwarded' | 'suppressed' | 'superseded' | 'discarded';
+
+/** As the ledger counts it: by the alert that ended last, as far as it is known when they ended. */
+function lastState(alerts: readonly LineageAlertDocument[]): Ended {
+  const ends = alerts.flatMap(({ receipt, unsent }): { at: string; state: Ended }[] => {
+    if (unsent !== null) return [{ at: unsent.at, state: endedAs(unsent.reason) }];
+    return receipt === null ? [] : [{ at: receipt.delivered_at, state: 'forwarded' }];
+  });
+  const [last] = ends.sort((a, b) => (a.at < b.at ? 1 : -1));
+  if (last !== undefined) return last.state;
+  const states = alerts.map(({ state }) => state);
+  if (states.includes('delivered')) return 'forwarded';
+  return states.includes('discarded') ? 'discarded' : 'superseded';
+}
+
+function waiting({ found, perhaps }: WaitingLook): State {
+  if (found !== undefined) {
+    const { partition, lane, framesBefore } = found;
+    const before = framesBefore === 0 ? 'the first there' : `behind ${framesBefore} frames`;
+    return {
+      state: 'waiting',
+      explanation: `It waits in the ${lane} mailbox of partition ${partition}, ${before}, or is being matched.`,
+    };
+  }
+  const where =
+    perhaps === undefined ? 'a mailbox' : `the ${perhaps.lane} mailbox of partition ${perhaps.partition}`;
+  return {
+    state: 'waiting',
+    explanation: `It is not decided as far as is known, and events as old still wait, in ${where} among others; if it was received it may be one of them.`,
+  };
+}
+
+function request({ events, rejects, isComplete }: Extract<Known, { kind: 'request' }>): State {
+  if (events + rejects === 0) {
+    const explanation = isComplete
+      ? 'No decision and no reject has this id. Events that still wait, and unmatched ones that are not kept by policy, cannot be found by it.'
+      : 'No reject has this id and none of the newest decisions; the search was ended. Ask by the id of the event.';
+    return { state: 'unknown', explanation };
+  }
+  const parts = [
+    ...(events === 0 ? [] : [`${events} decided ${events === 1 ? 'event' : 'events'}`]),
+    ...(rejects === 0 ? [] : [`${rejects} ${rejects === 1 ? 'reject' : 'rejects'}`]),
+  ];
+  const rest = isComplete
+    ? 'Unmatched events that are not kept by policy, and those that still wait, are not among them.'
+    : 'There may be more.';
+  return {
+    state: events === 0 && rejects > 0 ? 'rejected' : 'several',
+    explanation: `It is a request with ${parts.join(' and ')}. ${rest}`,
+  };
+}
+
+function list(names: readonly string[]): string {
+  return [...new Set(names)].join(', ');
+}
+
+function times(n: number): string {
+  return n === 1 ? 'once' : `${n} times`;
+}
