@@ -343,6 +343,8 @@ export interface DurableStore {
   strikesOf(partition: number, lane: string, entryId: string): Promise<StrikeRecord | undefined>;
   /** All entries of the lane with strikes, by entry id. */
   strikes(partition: number, lane: string): Promise<Map<string, StrikeRecord>>;
+  /** Parts of an open group that are not settled yet; 0 when there is no such group, or none any more. */
+  partsLeft(partition: number, groupId: string): Promise<number>;
   ledger(partition: number, question: LedgerQuestion): Promise<Ledger>;
   /**
    * Makes sure that appends never again report a number up to `sequence`: raises the ledger's offset when the store is

@@ -331,6 +331,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
       return structuredClone(partitionOf(partition).strikes.get(strikeField(lane, entryId)));
     },
 
+    async partsLeft(partition, groupId) {
+      return partitionOf(partition).groups.get(groupId) ?? 0;
+    },
+
     async strikes(partition, lane) {
       checkLane(lane);
       const records = new Map<string, StrikeRecord>();

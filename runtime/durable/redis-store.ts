@@ -290,6 +290,12 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       return value === null ? undefined : (JSON.parse(text(value)) as StrikeRecord);
     },
 
+    async partsLeft(partition, groupId) {
+      checkPartition(partition);
+      const value = await command('HGET', keyOf(partition, 'groups'), groupId);
+      return value === null ? 0 : Number(text(value));
+    },
+
     async strikes(partition, lane) {
       checkPartition(partition);
       checkLane(lane);

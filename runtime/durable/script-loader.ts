@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 
 export type ScriptName =
-  'acquire' | 'append' | 'commit' | 'due' | 'measure' | 'raise' | 'release' | 'renew' | 'strike';
+  'acquire' | 'append' | 'commit' | 'due' | 'measure' | 'pace' | 'raise' | 'release' | 'renew' | 'strike';
 
 export type Argument = string | number | Buffer;
 

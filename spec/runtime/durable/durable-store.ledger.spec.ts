@@ -50,6 +50,9 @@ describeEveryStore('books', (under) => {
           outputs: [{ lane: 'out', payload: Buffer.from('abc'), bounds: WIDE }],
         }),
       );
+      expect(await under.store.partsLeft(0, 'm')).to.equal(1);
+      expect(await under.store.partsLeft(0, 'another')).to.equal(0);
+      expect(await under.store.partsLeft(1, 'm')).to.equal(0);
       const ledger = await under.store.ledger(0, QUESTION);
       expect(ledger).to.deep.include({ accepted: 8, balanced: true, inFlight: 4, problems: [] });
       expect(ledger.measured.lanes).to.deep.equal({

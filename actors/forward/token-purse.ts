@@ -1,0 +1,58 @@
+/**
+ * The tokens that a lane has at hand: taken a few at a time, so that asking costs little, and kept for a moment only, so
+ * that what one sender holds back is soon there for the others.
+ */
+
+/** Of a second's tokens: what is taken at once. */
+const BATCH_SECONDS = 0.05;
+const BATCH_MAX = 64;
+const KEPT_MS = 250;
+
+export class TokenPurse {
+  #tokens = 0;
+  #untilMs = 0;
+  /** To be given back. */
+  #spare = 0;
+
+  hasOne(nowMs: number): boolean {
+    return this.#tokens >= 1 && nowMs < this.#untilMs;
+  }
+
+  spend(): void {
+    this.#tokens -= 1;
+  }
+
+  add(tokens: number, nowMs: number): void {
+    if (tokens === 0) return;
+    this.#tokens += tokens;
+    this.#untilMs = nowMs + KEPT_MS;
+  }
+
+  /** They are not to be used any more. */
+  setAside(): void {
+    this.#spare += this.#tokens;
+    this.#tokens = 0;
+  }
+
+  expire(nowMs: number): void {
+    if (nowMs >= this.#untilMs) this.setAside();
+  }
+
+  /** How many to ask for when so many could be used; none while enough are at hand. */
+  wanted(usable: number, ratePerSecond: number): number {
+    const batch = Math.max(1, Math.min(BATCH_MAX, Math.floor(ratePerSecond * BATCH_SECONDS)));
+    const enough = Math.min(batch, usable);
+    return this.#tokens > enough / 2 ? 0 : Math.max(0, enough - this.#tokens);
+  }
+
+  takeSpare(): number {
+    const spare = this.#spare;
+    this.#spare = 0;
+    return spare;
+  }
+}
+
+/** Most tokens that may gather: a tenth of a second's, so that no second has many more than the rate says. */
+export function burstOf(ratePerSecond: number): number {
+  return Math.max(1, ratePerSecond / 10);
+}
