@@ -3,10 +3,11 @@
  * again, stop the lane because the credential is refused, or never to be taken.
  *
  * An alert is only given up for what the alert itself is to blame for. Redirects are not followed (the credential would
- * go along) and not the alert's fault: they are tried again until somebody corrects the address.
+ * go along) and not the alert's fault, and neither is an address where nothing takes alerts: they are tried again until
+ * somebody corrects the address.
  */
 import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
-import type { DeliveryFailure, DeliveryOutcome } from '../ports.ts';
+import type { DeliveryFailure, SentOutcome } from '../ports.ts';
 
 /** Longest wait a destination may ask for. */
 export const RETRY_AFTER_MS_MAX = 3_600_000;
@@ -21,10 +22,10 @@ export interface ResponseHead {
 }
 
 /** The outcome of a request that was answered. `nowMs` (wall clock) turns a date in Retry-After into a wait. */
-export function classifyResponse(response: ResponseHead, nowMs: number): DeliveryOutcome {
+export function classifyResponse(response: ResponseHead, nowMs: number): SentOutcome {
   const { status } = response;
   if (status >= 200 && status < 300) return { kind: 'delivered', status };
-  const error = described(response);
+  const error = describeResponse(response);
   if (status === 401 || status === 403) return { kind: 'unauthorized', reason: 'auth', error, status };
   if (isRetried(status)) {
     const reason: DeliveryFailure =
@@ -35,8 +36,12 @@ export function classifyResponse(response: ResponseHead, nowMs: number): Deliver
   return { kind: 'refused', reason: 'rejected', error, status };
 }
 
+/** Nothing is there, or nothing that is posted to: of the address, and not of what was sent to it. */
+const ADDRESS_STATUSES: readonly number[] = [404, 405, 410];
+
 function isRetried(status: number): boolean {
-  return status < 400 || status === 408 || status === 425 || status === 429 || status >= 500;
+  if (status < 400 || status >= 500 || ADDRESS_STATUSES.includes(status)) return true;
+  return status === 408 || status === 425 || status === 429;
 }
 
 const TIMEOUT_CODES = /TIMEOUT|ETIMEDOUT|ABORT/;
@@ -44,14 +49,16 @@ const TIMEOUT_CODES = /TIMEOUT|ETIMEDOUT|ABORT/;
 const TLS_CODES = /CERT|TLS|SSL|ERR_OSSL|SELF_SIGNED|UNABLE_TO_|^EPROTO$/;
 
 /** The outcome of a request that was never answered. Always tried again: nothing says the alert is at fault. */
-export function classifyFailure(thrown: unknown): DeliveryOutcome {
+export function classifyFailure(thrown: unknown): SentOutcome {
   const codes = codesOf(thrown);
   const code = codes.find((known) => known !== 'E_UNKNOWN') ?? 'E_UNKNOWN';
-  const reason: DeliveryFailure = codes.some((known) => TIMEOUT_CODES.test(known))
-    ? 'timeout'
-    : codes.some((known) => TLS_CODES.test(known))
-      ? 'tls'
-      : 'network';
+  const reason: DeliveryFailure = codes.some((known) => known.startsWith('E_SECRET_'))
+    ? 'auth'
+    : codes.some((known) => TIMEOUT_CODES.test(known))
+      ? 'timeout'
+      : codes.some((known) => TLS_CODES.test(known))
+        ? 'tls'
+        : 'network';
   return {
     kind: 'retry',
     reason,
@@ -92,9 +99,26 @@ export function readRetryAfter(header: string | string[] | undefined, nowMs: num
   return Number.isNaN(waitMs) ? undefined : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, waitMs));
 }
 
-function described({ status, excerpt }: ResponseHead): string {
-  const text = excerpt?.trim() ?? '';
-  return `HTTP ${status}${text === '' ? '' : `: ${withoutSecrets(text)}`}`.slice(0, EXCERPT_CHARS_MAX);
+/** The status, what it says about the address, and the beginning of the answer. */
+export function describeResponse({ status, headers, excerpt }: ResponseHead): string {
+  const text = (excerpt ?? '').replace(UNPRINTABLE, ' ').trim();
+  return `HTTP ${status}${ofAddress(status, headers)}${text === '' ? '' : `: ${withoutSecrets(text)}`}`.slice(
+    0,
+    EXCERPT_CHARS_MAX,
+  );
+}
+
+/** Control characters, and what was no text: an answer may be anything. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\uFFFD]+/gu;
+
+function ofAddress(status: number, headers: ResponseHead['headers']): string {
+  if (ADDRESS_STATUSES.includes(status)) return ', nothing takes alerts at this address';
+  if (status < 300 || status > 399) return '';
+  const { location } = headers;
+  const target = typeof location === 'string' && URL.canParse(location) ? new URL(location) : undefined;
+  // Without its query, in which there may be anything.
+  const to = target === undefined ? '' : ` to ${target.origin}${target.pathname}`;
+  return `, a redirect${to} that is not followed`;
 }
 
 /** Answers and errors echo requests: credentials in addresses and headers do not get into what we keep. */
@@ -103,7 +127,7 @@ function withoutSecrets(text: string): string {
     .slice(0, EXCERPT_CHARS_MAX * 4)
     .replace(/\/\/[^\s/@]{1,256}@/g, '//***@')
     .replace(
-      /\b(bearer|basic|token|apikey|api[-_]key|password|secret)\b(["']?\s{0,4}[:=]?\s{0,4}["']?)[^\s"',;&]{1,512}/gi,
+      /\b(bearer|basic|(?:auth[-_])?token|apikey|(?:api|routing)[-_]key|password|secret)\b(["']?\s{0,4}[:=]?\s{0,4}["']?)[^\s"',;&]{1,512}/gi,
       '$1$2***',
     );
 }

@@ -8,30 +8,28 @@
  * delivery starts with less lease left than it may take; a destination that is down holds back its own lane and no
  * other.
  */
+import { randomUUID } from 'node:crypto';
 import type { ActorContext, ActorFactory } from '../../runtime/actor.ts';
 import { sleep } from '../../runtime/clock.ts';
 import { kindOf } from '../../runtime/errors.ts';
 import type { CodedError } from '../../runtime/errors.ts';
-import { START } from '../../runtime/durable/durable-store.ts';
-import type { Entry, LanePosition } from '../../runtime/durable/durable-store.ts';
+import type { PaceAnswer } from '../../runtime/durable/pace.ts';
+import { holdAt } from '../ports.ts';
 import type { DeliveryOutcome, Destination } from '../ports.ts';
 import type { ForwardOptions } from './forward-options.ts';
 import { HeldAlerts } from './held-alerts.ts';
 import type { Reading } from './held-alerts.ts';
 import { LaneWatch } from './lane-watch.ts';
+import { LaneReading, READ_RETRY_MS } from './lane-reading.ts';
+import type { ReadEntries } from './lane-reading.ts';
 import { Lane } from './lane.ts';
-import type { LaneAction, LaneItem, LaneOptions } from './lane.ts';
-import {
-  DEAD_LANE,
-  alertLane,
-  decodeStoredAlert,
-  destinationOf,
-  encodeStoredAlert,
-  retrySet,
-} from './messages.ts';
+import type { LaneAction, LaneItem, Unsent } from './lane.ts';
+import { decodeStoredAlert, destinationOf, laneId, retrySet, sharedPaceOf } from './messages.ts';
 import type { StoredAlert } from './messages.ts';
+import { deadPlan, planOf, rememberFailure, unsentPlan } from './outcome-plan.ts';
 import { Settlements } from './settlements.ts';
 import type { Settlement } from './settlements.ts';
+import { burstOf } from './token-purse.ts';
 
 export type ForwardMessage =
   /** All there are: to one that is left out nothing is sent any more, its alerts stay in their mailboxes. */
@@ -41,11 +39,15 @@ export type ForwardMessage =
   /** Of an earlier incarnation it is void: the mailbox outlives restarts. */
   | ({ epoch: number } & OwnMessage);
 type OwnMessage =
-  | { type: 'read'; entries: Entry[]; from: ReadonlySet<LanePosition>; generation: number }
+  | ({ type: 'read' } & ReadEntries)
+  /** What the shared pace allows; undefined when it could not be asked. */
+  | { type: 'pace'; destination: string; answer: PaceAnswer | undefined }
   | { type: 'due'; partition: number; destination: string; payloads: Buffer[]; generation: number }
   /** All that was found due has been told. */
   | { type: 'looked' }
   | { type: 'outcome'; item: Item; outcome: DeliveryOutcome }
+  /** The end of an unsent alert is committed: a later one of its signature may go. */
+  | { type: 'ended' }
   | { type: 'fail'; error: CodedError };
 
 /** Where an alert was found, and how it is taken out of there. */
@@ -54,28 +56,30 @@ interface Origin {
   destination: string;
   generation: number;
   source: Pick<Settlement, 'inputs' | 'removeDelayed'>;
+  storedAtMs?: number;
 }
-interface Item extends LaneItem, Origin {
-  stored: StoredAlert;
-}
+type Item = LaneItem & Origin & { stored: StoredAlert };
 
 const COUNT = {
   delivered: 'delivered',
+  superseded: 'superseded',
   refused: 'refused',
   retry: 'retried',
   unauthorized: 'paused',
 } as const;
 const WINDOW_MAX = 256;
-const READ_ENTRIES_MAX = 64;
-const READ_BYTES_MAX = 1024 * 1024;
-const READ_BLOCK_MS = 1_000;
-const READ_RETRY_MS = 200;
+/** While nothing is sent, since the latest of a signature may be far behind: it takes the place of the earlier ones. */
+const BACKLOG_WINDOW_MAX = 2_048;
 const DUE_EVERY_MS = 500;
 const DUE_MAX = 32;
 /** A window as empty as this is filled again at once, whatever the present reading waits for. */
 const WINDOW_LOW = WINDOW_MAX / 2;
+/** How often a hold is looked at: the clock may be set. */
+const HOLD_LOOK_MS = 60_000;
 /** So long a stop waits for answers: what has none by then is sent again by the next owner. */
 const END_WAIT_MS = 6_000;
+/** So much longer than its time-out a probe's lease lasts. */
+const PROBE_MARGIN_MS = 2_000;
 
 export function forwardActor(options: ForwardOptions): ActorFactory<ForwardMessage> {
   return (context) => {
@@ -98,18 +102,13 @@ class Forward {
   readonly #watch: LaneWatch;
   readonly #destinations = new Map<string, Destination>();
   readonly #lanes = new Map<string, Lane<Item>>();
-  /**
-   * `<partition> <lane>` to the last id read. A lane that is read from its start again has a new object: what a reading
-   * from the old one finds is void, or the entries between would be passed over.
-   */
-  readonly #positions = new Map<string, LanePosition>();
   readonly #held = new HeldAlerts();
   readonly #sending = new Set<Promise<void>>();
   /** Outcomes on their way through the mailbox. */
   readonly #outcomes = new Map<Item, DeliveryOutcome>();
-  /** Destinations that the present reading leaves out, their windows being full. */
-  #leftOut: ReadonlySet<string> = new Set();
-  #reading: AbortController | undefined;
+  readonly #reading: LaneReading;
+  /** Of this incarnation, to those who share the pace. */
+  readonly #nonce = randomUUID();
   #isLooking = false;
   #isEnding = false;
   #isSuspended = false;
@@ -132,6 +131,16 @@ class Forward {
       onStuck: options.onStuck,
       onFatal: (error) => this.#tell({ type: 'fail', error }),
     });
+    this.#reading = new LaneReading({
+      store: options.store,
+      clock: context.clock,
+      signal: context.signal,
+      partitions: () => options.tokens.keys(),
+      hasRoom: (destination) => this.#hasRoom(destination),
+      onBegin: () => this.#held.begin('lanes'),
+      onEntries: (found) => this.#tell({ type: 'read', ...found }),
+      onFatal: (error) => this.#tell({ type: 'fail', error }),
+    });
   }
 
   #tell(message: OwnMessage): void {
@@ -141,8 +150,7 @@ class Forward {
   begin(): void {
     this.#setDestinations(this.#options.destinations);
     this.#context.startTimer('due', { type: 'look for due' }, { delayMs: 0, everyMs: DUE_EVERY_MS });
-    this.#context.signal.addEventListener('abort', () => this.#reading?.abort());
-    void this.#readLoop();
+    void this.#reading.run();
   }
 
   /**
@@ -151,7 +159,7 @@ class Forward {
    */
   async end(isClean: boolean): Promise<void> {
     this.#isEnding = true;
-    this.#reading?.abort();
+    this.#reading.stop();
     this.#settleOutcomes();
     if (isClean && this.#sending.size > 0) {
       const waited = new AbortController();
@@ -190,10 +198,13 @@ class Forward {
         break;
       case 'read':
         this.#takeEntries(message);
-        this.#handedOver?.resolve();
+        this.#reading.taken();
         break;
       case 'due':
         for (const payload of message.payloads) this.#takeDue(message, payload);
+        break;
+      case 'pace':
+        this.#allow(message);
         break;
       case 'looked':
         this.#isLooking = false;
@@ -208,6 +219,7 @@ class Forward {
       case 'fail':
         throw message.error;
       case 'pump':
+      case 'ended':
         break;
     }
     this.#pump();
@@ -217,102 +229,60 @@ class Forward {
     const gone = new Set(this.#destinations.keys());
     for (const given of destinations) {
       gone.delete(given.name);
-      const { name, concurrency } = given;
+      const { name } = given;
       const isKnown = this.#destinations.has(name);
       const timeoutMs = Math.min(given.timeoutMs, this.#options.timeoutMsMax);
       this.#destinations.set(name, { ...given, timeoutMs });
-      this.#keepPace(name, { concurrency, ratePerSecond: given.ratePerSecond / this.#options.sharers() });
-      if (isKnown) continue;
-      for (const partition of this.#options.tokens.keys()) {
-        const lane = alertLane(name);
-        this.#positions.set(`${partition} ${lane}`, { partition, lane, afterId: START });
-      }
+      this.#keepPace(given);
+      if (!isKnown) this.#reading.add(name);
     }
     for (const name of gone) {
       this.#readAgain(name);
       this.#destinations.delete(name);
-      for (const partition of this.#options.tokens.keys())
-        this.#positions.delete(`${partition} ${alertLane(name)}`);
+      this.#reading.remove(name);
     }
     // Waiting for lanes as they were would leave the new ones unread meanwhile.
-    this.#reading?.abort();
+    this.#reading.restart();
   }
 
-  #keepPace(destination: string, pace: Pick<LaneOptions, 'concurrency' | 'ratePerSecond'>): void {
-    const nowMs = this.#context.clock.monotonicMs();
-    const lane = this.#lanes.get(destination);
+  #keepPace({ name, concurrency, ratePerSecond, staleAfterMs = null, collapse = true }: Destination): void {
+    const pace = { concurrency, ratePerSecond, staleAfterMs, collapse };
+    const lane = this.#lanes.get(name);
     if (lane !== undefined) {
-      lane.changePace(pace, nowMs);
+      lane.changePace(pace);
       return;
     }
     const { retryBackoffMs: backoffMs, breakerMs } = this.#options;
-    this.#lanes.set(destination, new Lane({ ...pace, backoffMs, breakerMs }, nowMs));
+    const wallMs = (): number => this.#context.clock.wallMs();
+    this.#lanes.set(name, new Lane({ ...pace, wallMs, backoffMs, breakerMs }));
   }
 
   /** Drops what waits for a destination here: it is read again from the start of its lanes. */
   #readAgain(destination: string): void {
     const dropped = this.#lanes.get(destination)?.clear() ?? [];
-    for (const item of dropped) this.#held.release(destination, item.alert.id);
-    for (const [key, { partition, lane }] of this.#positions) {
-      if (lane === alertLane(destination)) this.#positions.set(key, { partition, lane, afterId: START });
-    }
-    this.#reading?.abort();
+    for (const { stored } of dropped) this.#held.release(destination, laneId(stored));
+    this.#reading.readAgain(destination);
   }
-
-  async #readLoop(): Promise<void> {
-    const { signal, clock } = this.#context;
-    const { store } = this.#options;
-    while (!signal.aborted && !this.#isEnding) {
-      this.#held.begin('lanes');
-      const reading = new AbortController();
-      this.#reading = reading;
-      this.#leftOut = new Set([...this.#destinations.keys()].filter((name) => !this.#hasRoom(name)));
-      const from = [...this.#positions.values()].filter(
-        ({ lane }) => !this.#leftOut.has(destinationOf(lane)),
-      );
-      try {
-        const { generation } = store;
-        const bounds = { entriesMax: READ_ENTRIES_MAX, bytesMax: READ_BYTES_MAX, blockMs: READ_BLOCK_MS };
-        const entries =
-          from.length === 0 ? [] : await store.read(from, { ...bounds, signal: reading.signal });
-        if (entries.length > 0) await this.#handOver(entries, new Set(from), generation);
-        else if (from.length === 0) await sleep(clock, READ_BLOCK_MS, reading.signal);
-      } catch (thrown) {
-        if (kindOf(thrown) !== 'transient') {
-          this.#tell({ type: 'fail', error: thrown as CodedError });
-          return;
-        }
-        await sleep(clock, READ_RETRY_MS, signal);
-      }
-    }
-  }
-
-  /** The next reading must not start before these positions are known. */
-  async #handOver(entries: Entry[], from: ReadonlySet<LanePosition>, generation: number): Promise<void> {
-    this.#handedOver = Promise.withResolvers<void>();
-    this.#tell({ type: 'read', entries, from, generation });
-    await this.#handedOver.promise;
-  }
-  #handedOver: PromiseWithResolvers<void> | undefined;
 
   #hasRoom(destination: string): boolean {
-    return this.#held.sizeOf(destination) < WINDOW_MAX;
+    const lane = this.#lanes.get(destination);
+    const isBacklog = lane?.isHeldUp(this.#context.clock.monotonicMs()) ?? false;
+    return this.#held.sizeOf(destination) < (isBacklog ? BACKLOG_WINDOW_MAX : WINDOW_MAX);
   }
 
-  #takeEntries({ entries, from, generation }: Extract<OwnMessage, { type: 'read' }>): void {
+  #takeEntries({ entries, from, generation }: ReadEntries): void {
     if (generation !== this.#generation) {
       // The store was away and may have come back older: everything not yet sent is read again.
       this.#generation = generation;
       for (const destination of this.#destinations.keys()) this.#readAgain(destination);
       return;
     }
-    for (const { partition, lane, id, payload } of entries) {
-      const position = this.#positions.get(`${partition} ${lane}`);
+    for (const entry of entries) {
+      if (!this.#reading.take(entry, from)) continue;
+      const { partition, lane, id, payload, storedAtMs } = entry;
       const destination = destinationOf(lane);
-      if (position === undefined || !from.has(position) || !this.#hasRoom(destination)) continue;
-      position.afterId = id;
       const source = { inputs: [{ lane, id, bytes: payload.length }] };
-      this.#offer(payload, { partition, destination, generation, source }, 'lanes');
+      this.#offer(payload, { partition, destination, generation, source, storedAtMs }, 'lanes');
     }
   }
 
@@ -332,8 +302,11 @@ class Forward {
       return;
     }
     const { alert, attempts } = stored;
-    if (!this.#held.take(origin.destination, alert.id, reading)) return;
-    this.#lanes.get(origin.destination)?.offer({ ...origin, alert, attempts, stored });
+    const id = laneId(stored);
+    if (!this.#held.take(origin.destination, id, reading)) return;
+    const item = { ...origin, alert, attempts, stored, isReplay: stored.replays !== undefined };
+    if (this.#held.wasDelivered(id)) this.#commit({ kind: 'delivered', item });
+    else this.#lanes.get(origin.destination)?.offer(item, this.#context.clock.monotonicMs());
   }
 
   /** What cannot be read can never be delivered: it goes where a person looks, and holds nobody up. */
@@ -344,10 +317,7 @@ class Forward {
     this.#watch.noteDead(origin.destination, 'template', 'the stored alert cannot be read');
     this.#settlements.add(origin.partition, {
       ...this.#taking(origin, id),
-      plan: {
-        counters: { alerts_dead: 1 },
-        outputs: [{ lane: DEAD_LANE, payload, bounds: this.#options.bounds.dead }],
-      },
+      plan: deadPlan(payload, this.#options.bounds),
     });
   }
 
@@ -382,6 +352,15 @@ class Forward {
     for (const [name, lane] of this.#lanes) {
       const destination = this.#destinations.get(name);
       if (destination === undefined) continue;
+      const hold = holdAt(destination, this.#context.clock.wallMs());
+      lane.pause(hold?.kind === 'pause');
+      if (hold?.kind === 'mute') lane.mute();
+      for (const unsent of lane.takeUnsent()) this.#endUnsent(unsent);
+      if (hold !== undefined) {
+        const leftMs = (hold.untilMs ?? Infinity) - this.#context.clock.wallMs();
+        waitMs = Math.min(waitMs ?? Infinity, Math.max(1, leftMs), HOLD_LOOK_MS);
+        continue;
+      }
       if (this.#options.leaseLeftMs() <= destination.timeoutMs) {
         // A delivery that outlives the lease could be one that the next owner makes too.
         if (lane.size > 0) waitMs = Math.min(waitMs ?? Infinity, READ_RETRY_MS);
@@ -389,14 +368,48 @@ class Forward {
       }
       for (let item = lane.next(nowMs); item !== undefined; item = lane.next(nowMs))
         this.#send(item, destination);
+      for (const unsent of lane.takeUnsent()) this.#endUnsent(unsent);
+      this.#ask(lane, destination, nowMs);
       const laneWaitMs = lane.waitMs(nowMs);
       if (laneWaitMs !== undefined) waitMs = Math.min(waitMs ?? Infinity, laneWaitMs);
     }
     if (waitMs !== undefined) this.#context.startTimer('pump', { type: 'pump' }, { delayMs: waitMs });
   }
 
+  /** Asks for what the lane needs to go on, and tells what has come of what it has sent. */
+  #ask(lane: Lane<Item>, { name, ratePerSecond, timeoutMs }: Destination, nowMs: number): void {
+    const wish = lane.wish(nowMs);
+    if (wish === undefined) return;
+    const question = {
+      ...wish,
+      name: sharedPaceOf(name),
+      ratePerSecond,
+      burstMax: burstOf(ratePerSecond),
+      nonce: this.#nonce,
+      probeMs: timeoutMs + PROBE_MARGIN_MS,
+    };
+    this.#options.pace.ask(question).then(
+      (answer) => this.#tell({ type: 'pace', destination: name, answer }),
+      (thrown: unknown) => {
+        if (kindOf(thrown) === 'transient')
+          this.#tell({ type: 'pace', destination: name, answer: undefined });
+        else this.#tell({ type: 'fail', error: thrown as CodedError });
+      },
+    );
+  }
+
+  #allow({ destination, answer }: Extract<OwnMessage, { type: 'pace' }>): void {
+    const nowMs = this.#context.clock.monotonicMs();
+    const lane = this.#lanes.get(destination);
+    if (answer === undefined) lane?.notAllowed(nowMs);
+    else {
+      lane?.allow(answer, nowMs);
+      this.#watch.noteShared(destination, answer);
+    }
+  }
+
   #send(item: Item, destination: Destination): void {
-    const sending = this.#options.deliver(item.stored, destination).then((outcome) => {
+    const sending = this.#options.deliver(item.stored, destination, item.storedAtMs).then((outcome) => {
       this.#sending.delete(sending);
       if (this.#isEnding || this.#isSuspended) {
         this.#settle(item, outcome);
@@ -406,6 +419,22 @@ class Forward {
       this.#tell({ type: 'outcome', item, outcome });
     });
     this.#sending.add(sending);
+  }
+
+  #endUnsent(unsent: Unsent<Item>): void {
+    const { item, reason } = unsent;
+    const { alert, destination, partition } = item;
+    this.#options.onUnsent(item, reason);
+    const { done, ...taking } = this.#taking(item, laneId(item.stored));
+    this.#settlements.add(partition, {
+      ...taking,
+      done: (isCommitted) => {
+        this.#lanes.get(destination)?.ended(unsent);
+        done(isCommitted);
+        this.#tell({ type: 'ended' });
+      },
+      plan: unsentPlan(alert, reason),
+    });
   }
 
   /** Those on their way through the mailbox, which are void then. */
@@ -419,13 +448,29 @@ class Forward {
     if (lane === undefined) return;
     const action = lane.settle(item, outcome, this.#context.clock.monotonicMs());
     this.#watch.note(item.destination, outcome, lane);
-    this.#options.count(COUNT[outcome.kind], outcome.kind === 'delivered' ? undefined : outcome.reason);
+    this.#options.count(COUNT[outcome.kind], 'reason' in outcome ? outcome.reason : undefined);
+    if (outcome.kind === 'delivered') this.#options.onDelivered(item, outcome.status);
     if (action.kind === 'kept') {
       if (item.generation === this.#generation) this.#remember(item, outcome);
       else this.#readAgain(item.destination);
       return;
     }
-    this.#settlements.add(item.partition, this.#settlementOf(action, outcome));
+    this.#remember(item, outcome);
+    this.#commit(action);
+  }
+
+  #commit(action: Exclude<LaneAction<Item>, { kind: 'kept' }>): void {
+    const { item, kind } = action;
+    const id = laneId(item.stored);
+    const { done, ...taking } = this.#taking(item, id);
+    this.#settlements.add(item.partition, {
+      ...taking,
+      done: (isCommitted) => {
+        if (!isCommitted && kind === 'delivered') this.#held.noteDelivered(id);
+        done(isCommitted);
+      },
+      plan: planOf(action, this.#options.bounds),
+    });
   }
 
   /** The part of a settlement that takes the alert out of where it was found. */
@@ -440,61 +485,14 @@ class Forward {
           this.#held.release(destination, id);
           this.#readAgain(destination);
         }
-        const isRefillDue = this.#leftOut.has(destination) && this.#held.sizeOf(destination) <= WINDOW_LOW;
-        if (isRefillDue) this.#reading?.abort();
+        const isRefillDue =
+          this.#reading.isLeftOut(destination) && this.#held.sizeOf(destination) <= WINDOW_LOW;
+        if (isRefillDue) this.#reading.restart();
       },
     };
   }
 
-  #settlementOf(action: Exclude<LaneAction<Item>, { kind: 'kept' }>, outcome: DeliveryOutcome): Settlement {
-    const { item } = action;
-    const { bounds } = this.#options;
-    const base = this.#taking(item, item.alert.id);
-    switch (action.kind) {
-      case 'delivered':
-        return {
-          ...base,
-          plan: {
-            counters: { alerts_delivered: 1 },
-            settleGroups: item.alert.event_ids.map((id) => ({ id, counter: 'forwarded' })),
-          },
-        };
-      case 'dead':
-        this.#remember(item, outcome);
-        return {
-          ...base,
-          plan: {
-            counters: { alerts_dead: 1 },
-            outputs: [{ lane: DEAD_LANE, payload: encodeStoredAlert(item.stored), bounds: bounds.dead }],
-          },
-        };
-      case 'delay':
-        this.#remember(item, outcome);
-        return {
-          ...base,
-          plan: {
-            delayed: [
-              {
-                set: retrySet(item.destination),
-                payload: encodeStoredAlert(item.stored),
-                delayMs: Math.round(action.delayMs),
-                bounds: bounds.retry,
-              },
-            ],
-          },
-        };
-    }
-  }
-
   #remember(item: Item, outcome: DeliveryOutcome): void {
-    if (outcome.kind === 'delivered') return;
-    const nowMs = this.#context.clock.wallMs();
-    Object.assign(item.stored, {
-      attempts: item.attempts,
-      firstFailedAtMs: item.stored.firstFailedAtMs ?? nowMs,
-      lastFailedAtMs: nowMs,
-      reason: outcome.reason,
-      error: outcome.error,
-    } satisfies Partial<StoredAlert>);
+    rememberFailure(item, outcome, this.#context.clock.wallMs());
   }
 }

@@ -9,8 +9,12 @@
 /** How alerts are found: reading the lanes, and looking for delayed ones that are due. */
 export type Reading = 'lanes' | 'due';
 
+/** Some are never read again: their commit was done after all. The oldest go. */
+const DELIVERED_MAX = 65_536;
+
 export class HeldAlerts {
   readonly #held = new Map<string, Set<string>>();
+  readonly #delivered = new Set<string>();
   readonly #left: Readonly<Record<Reading, Set<string>>> = { lanes: new Set(), due: new Set() };
 
   sizeOf(destination: string): number {
@@ -34,6 +38,21 @@ export class HeldAlerts {
   /** It stays in its mailbox and may be taken again. */
   release(destination: string, id: string): void {
     this.#held.get(destination)?.delete(id);
+  }
+
+  /** It was delivered, and its commit was void: it will be read again, and must not be sent again after later ones. */
+  noteDelivered(id: string): void {
+    this.#delivered.add(id);
+    if (this.#delivered.size <= DELIVERED_MAX) return;
+    for (const oldest of this.#delivered) {
+      this.#delivered.delete(oldest);
+      break;
+    }
+  }
+
+  /** Told once. */
+  wasDelivered(id: string): boolean {
+    return this.#delivered.delete(id);
   }
 
   /** It has left its mailbox. */

@@ -8,26 +8,15 @@
  */
 import type { LogLevel } from '../../runtime/actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { PaceAnswer } from '../../runtime/durable/pace.ts';
 import type { DeliveryFailure, DeliveryOutcome } from '../ports.ts';
+import { lastFailure, openTrouble, readWhy } from './lane-trouble.ts';
+import type { Failure, LaneTrouble, LastFailure } from './lane-trouble.ts';
 import type { BreakerState } from './lane.ts';
 
-/** Why a destination is not well; the status document and the log use these words. */
-export type LaneTrouble =
-  /** Several deliveries in a row have failed. */
-  | 'failing'
-  /** So many that only probes are sent. */
-  | 'down'
-  /** 401 or 403: nothing but probes until the credential works. */
-  | 'unauthorized'
-  /** The credential cannot be read here. */
-  | 'secret_unreadable';
-
-export interface LaneReport {
+export interface LaneReport extends LastFailure {
   name: string;
   state: LaneTrouble;
-  reason: DeliveryFailure;
-  /** Without secrets and without the destination's words. */
-  last_error: string;
   /** RFC 3339. */
   since: string;
 }
@@ -39,7 +28,6 @@ export interface LaneWatchOptions {
   onChange: (reports: readonly LaneReport[]) => void;
 }
 
-type Failure = Exclude<DeliveryOutcome, { kind: 'delivered' }>;
 interface Watched {
   report: LaneReport | undefined;
   /** What the log says. */
@@ -66,23 +54,43 @@ export class LaneWatch {
 
   /** A delivery has settled; `lane` is how it left the lane. */
   note(name: string, outcome: DeliveryOutcome, lane: { breaker: BreakerState; failuresInRow: number }): void {
-    if (outcome.kind === 'refused') this.noteDead(name, outcome.reason, errorOf(outcome));
+    if (outcome.kind === 'superseded') return;
+    if (outcome.kind === 'refused') this.noteDead(name, outcome.reason, lastFailure(outcome).last_error);
     if (outcome.kind === 'delivered' || outcome.kind === 'refused') {
-      const watched = this.#lanes.get(name);
-      if (watched?.report === undefined) return;
-      watched.report = undefined;
-      this.#isChanged = true;
+      this.#clear(name);
       return;
     }
     const state = troubleOf(outcome, lane);
     if (state === undefined) return;
-    const watched = this.#watched(name);
-    const { report } = watched;
-    const last = { reason: outcome.reason, last_error: errorOf(outcome) };
+    const { report } = this.#watched(name);
+    const last = lastFailure(outcome);
     if (report?.state === state && report.last_error === last.last_error) return;
-    const since =
-      report?.state === state ? report.since : new Date(this.#options.clock.wallMs()).toISOString();
-    watched.report = { name, state, ...last, since };
+    const sinceMs = this.#options.clock.wallMs();
+    this.#put(name, { state, ...last, since: report?.state === state ? report.since : rfc3339(sinceMs) });
+  }
+
+  /** What all who send to it know, whoever has found it out. */
+  noteShared(name: string, { isOpen, failures, openSinceMs, why }: PaceAnswer): void {
+    if (failures === 0) this.#clear(name);
+    const last = isOpen ? readWhy(why) : undefined;
+    if (last === undefined) return;
+    const report = { name, state: openTrouble(last), ...last, since: rfc3339(openSinceMs) };
+    const { report: known } = this.#watched(name);
+    const isKnown = (Object.keys(report) as (keyof LaneReport)[]).every(
+      (key) => known?.[key] === report[key],
+    );
+    if (!isKnown) this.#put(name, report);
+  }
+
+  #clear(name: string): void {
+    const watched = this.#lanes.get(name);
+    if (watched?.report === undefined) return;
+    watched.report = undefined;
+    this.#isChanged = true;
+  }
+
+  #put(name: string, report: Omit<LaneReport, 'name'>): void {
+    this.#watched(name).report = { name, ...report };
     this.#isChanged = true;
   }
 
@@ -160,11 +168,11 @@ function troubleOf(
   { breaker, failuresInRow }: { breaker: BreakerState; failuresInRow: number },
 ): LaneTrouble | undefined {
   if (outcome.kind === 'unauthorized') return 'unauthorized';
-  if (outcome.error.startsWith('E_SECRET_UNAVAILABLE')) return 'secret_unreadable';
+  if (outcome.error.startsWith('E_SECRET_')) return 'secret_unreadable';
   if (breaker !== 'closed') return 'down';
   return failuresInRow >= FAILURES_TO_TELL ? 'failing' : undefined;
 }
 
-function errorOf({ status, error }: Failure): string {
-  return status === undefined ? error : `HTTP ${status}`;
+function rfc3339(ms: number): string {
+  return new Date(ms).toISOString();
 }

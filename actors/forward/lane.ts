@@ -1,23 +1,46 @@
 /**
  * One destination's lane: which alert may be sent now, and what a delivery's outcome means. No I/O, no timers.
  *
+ * How fast, and whether at all, is decided together with all who send there (runtime/durable/pace.ts): `wish` says what
+ * to ask and tell, `allow` takes the answer. What this lane has told and not been answered yet holds here at once.
+ *
  * Invariants: alerts of one signature leave one after another, in their order; never more than `concurrency` at once,
- * never faster than `ratePerSecond`; while the destination is down (breaker open) one probe at a time is sent and no
- * attempt is charged; an alert that fails while others get through is set aside with its own back-off, so that it
- * blocks nobody.
+ * never without a token; while the destination is down (breaker open) only a probe is sent and no attempt is charged;
+ * an alert that fails while others get through is set aside with its own back-off, so that it blocks nobody.
+ *
+ * A backlog is what has waited while nothing was sent: the breaker open, a rest asked for, or somebody's pause. Of a
+ * backlog an alert that was never sent is superseded as soon as a later one of its signature and partition waits. That
+ * one is not sent before the end of the earlier one is committed, so that it cannot come back and pass for the latest.
+ *
+ * A replayed alert is older than its place in the lane says. So it supersedes nothing and nothing supersedes it here:
+ * whether it is still the latest of its signature is asked when it is sent. No age and no mute ends it: it waits.
  */
+import { FAILURES_TO_OPEN } from '../../runtime/durable/pace.ts';
+import type { PaceAnswer, PaceNews } from '../../runtime/durable/pace.ts';
 import type { Alert } from '../event.ts';
-import type { DeliveryOutcome } from '../ports.ts';
+import type { DeliveryOutcome, UnsentReason } from '../ports.ts';
+import { whyOf } from './lane-trouble.ts';
+import type { Failure } from './lane-trouble.ts';
+import { TokenPurse } from './token-purse.ts';
 
 export interface LaneItem {
   alert: Alert;
+  partition: number;
   /** Deliveries that failed while the destination was up. */
   attempts: number;
+  /** Somebody wants it sent although it was refused before. */
+  isReplay?: boolean;
 }
 
 export interface LaneOptions {
   concurrency: number;
   ratePerSecond: number;
+  /** An alert that was received longer ago is not sent when its turn comes; null: however long ago. */
+  staleAfterMs: number | null;
+  /** Whether backlogs are reduced to the latest of each signature. */
+  collapse: boolean;
+  /** ms since 1970, for the age of alerts. */
+  wallMs: () => number;
   /** Delay before attempt n+1 of one alert, n from 1. */
   backoffMs: (attempts: number) => number;
   /** Pause of the whole lane after the n-th failed probe in a row, n from 1. */
@@ -27,14 +50,30 @@ export interface LaneOptions {
 /** What the caller has to do with an alert after a delivery. */
 export type LaneAction<I> =
   | { kind: 'delivered'; item: I }
+  | { kind: 'superseded'; item: I }
   | { kind: 'dead'; item: I; outcome: Extract<DeliveryOutcome, { kind: 'refused' }> }
   /** Store it away until it is due again; it is no longer the lane's. */
   | { kind: 'delay'; item: I; delayMs: number }
   /** It stays in the lane and will be offered by `next` again. */
   | { kind: 'kept'; item: I };
 
-/** Failures in a row, of any alerts, that open the breaker. */
-const FAILURES_TO_OPEN = 5;
+/** An alert that ends without being sent; `ended` must follow when that is committed. */
+export interface Unsent<I> {
+  item: I;
+  reason: UnsentReason;
+}
+
+export type LanePace = Pick<LaneOptions, 'concurrency' | 'ratePerSecond' | 'staleAfterMs' | 'collapse'>;
+
+/** What to ask for, and to tell. */
+export interface LaneWish {
+  wanted: number;
+  returned: number;
+  news?: PaceNews;
+}
+
+/** When the pace could not be asked, it is asked again after so long. */
+const ASK_AGAIN_MS = 200;
 /** Attempts of one alert, others getting through, after which it is stored away. */
 const ATTEMPTS_TO_DELAY = 3;
 
@@ -44,23 +83,50 @@ interface Waiting<I> {
   item: I;
   notBeforeMs: number;
   probes: number;
+  /** It was on its way once: whether the destination has it is not sure. */
+  wasSent: boolean;
+  /** It has waited while nothing was sent. */
+  isBacklog: boolean;
 }
+
+const NO_NEWS: PaceNews = {
+  hasSucceeded: false,
+  failures: 0,
+  mustOpen: false,
+  openMs: 0,
+  restMs: 0,
+  why: '',
+};
+
+const TAKEN: PaceNews = { ...NO_NEWS, hasSucceeded: true };
 
 export class Lane<I extends LaneItem> {
   #options: LaneOptions;
   readonly #waiting: Waiting<I>[] = [];
   readonly #inFlight = new Map<I, Waiting<I>>();
   readonly #busySignatures = new Set<string>();
+  readonly #purse = new TokenPurse();
+  #unsent: Unsent<I>[] = [];
+  /** Alerts that are superseded and not committed yet, by signature. */
+  readonly #ending = new Map<string, number>();
+  #isPaused = false;
+  /** As all senders have it, and this one's own news beside. */
   #breaker: BreakerState = 'closed';
   #failuresInRow = 0;
   #resumeAtMs = 0;
-  #tokens: number;
-  #tokensAtMs: number;
+  /** The token at hand is for a probe. */
+  #isProber = false;
+  #news = NO_NEWS;
+  /** What was told with the question that is not answered yet; undefined while there is none. */
+  #asked: PaceNews | undefined;
+  /** Somebody may know of failures: that something was taken is worth telling. */
+  #isNoted = false;
+  #askAtMs = 0;
+  /** The pace could not be asked: neither asked nor told anything before. */
+  #silentUntilMs = 0;
 
-  constructor(options: LaneOptions, nowMs: number) {
+  constructor(options: LaneOptions) {
     this.#options = options;
-    this.#tokens = this.#burst;
-    this.#tokensAtMs = nowMs;
   }
 
   get breaker(): BreakerState {
@@ -78,14 +144,72 @@ export class Lane<I extends LaneItem> {
   }
 
   /** Goes on at another pace; what waits and what is in flight stays. */
-  changePace(pace: Pick<LaneOptions, 'concurrency' | 'ratePerSecond'>, nowMs: number): void {
-    this.#refill(nowMs);
+  changePace(pace: LanePace): void {
     this.#options = { ...this.#options, ...pace };
-    this.#tokens = Math.min(this.#tokens, this.#burst);
   }
 
-  offer(item: I): void {
-    this.#waiting.push({ item, notBeforeMs: 0, probes: 0 });
+  /** Whether nothing is sent for now, whatever the destination does. */
+  isHeldUp(nowMs: number): boolean {
+    return this.#isPaused || this.#breaker !== 'closed' || nowMs < this.#resumeAtMs;
+  }
+
+  offer(item: I, nowMs: number): void {
+    const isBacklog = this.isHeldUp(nowMs);
+    this.#waiting.push({ item, notBeforeMs: 0, probes: 0, wasSent: item.attempts > 0, isBacklog });
+    this.#supersedeBefore(this.#waiting.length - 1);
+  }
+
+  /** Nothing is sent while it is; nothing waits for that, so that it can be told again and again. */
+  pause(isPaused: boolean): void {
+    if (isPaused && !this.#isPaused) this.#noteBacklog();
+    this.#isPaused = isPaused;
+  }
+
+  /** All that waits ends unsent, but for what is replayed. */
+  mute(): void {
+    for (const waiting of this.#waiting.splice(0)) {
+      const { item } = waiting;
+      if (item.isReplay === true) this.#waiting.push(waiting);
+      else this.#unsent.push({ item, reason: 'muted' });
+    }
+  }
+
+  /** What has ended unsent since the last time, to be committed. */
+  takeUnsent(): Unsent<I>[] {
+    const unsent = this.#unsent;
+    if (unsent.length > 0) this.#unsent = [];
+    return unsent;
+  }
+
+  /** The end of an unsent alert is committed, or void: then all that waits is read again. */
+  ended({ item: { alert }, reason }: Unsent<I>): void {
+    if (reason !== 'superseded') return;
+    const left = (this.#ending.get(alert.signature) ?? 1) - 1;
+    if (left > 0) this.#ending.set(alert.signature, left);
+    else this.#ending.delete(alert.signature);
+  }
+
+  #noteBacklog(): void {
+    for (const waiting of this.#waiting) waiting.isBacklog = true;
+    for (let index = this.#waiting.length - 1; index > 0; index = Math.min(index, this.#waiting.length) - 1) {
+      this.#supersedeBefore(index);
+    }
+  }
+
+  /** Ends what this one supersedes. */
+  #supersedeBefore(index: number): void {
+    const later = this.#waiting[index];
+    if (later === undefined || later.item.isReplay === true || !this.#options.collapse) return;
+    const { signature } = later.item.alert;
+    for (let before = index - 1; before >= 0; before -= 1) {
+      const { item, isBacklog, wasSent } = this.#waiting[before] as Waiting<I>;
+      if (!isBacklog || wasSent || item.isReplay === true || item.alert.signature !== signature) continue;
+      if (item.partition !== later.item.partition) continue;
+      this.#waiting.splice(before, 1);
+      later.item.alert.count += item.alert.count;
+      this.#ending.set(signature, (this.#ending.get(signature) ?? 0) + 1);
+      this.#unsent.push({ item, reason: 'superseded' });
+    }
   }
 
   /** Forgets what is waiting (not what is in flight) and gives it back: it will be read again from its mailbox. */
@@ -95,51 +219,117 @@ export class Lane<I extends LaneItem> {
 
   /** The next alert to send at this moment, or undefined. */
   next(nowMs: number): I | undefined {
-    if (nowMs < this.#resumeAtMs || this.#inFlight.size >= this.#options.concurrency) return undefined;
-    if (this.#breaker !== 'closed' && this.#inFlight.size > 0) return undefined;
-    this.#refill(nowMs);
-    if (this.#tokens < 1) return undefined;
-    const index = this.#breaker === 'closed' ? this.#nextIndex(nowMs) : this.#probeIndex();
-    const waiting = this.#waiting[index];
+    if (this.#isHeldBack(nowMs) || !this.#mayTake(nowMs)) return undefined;
+    const waiting = this.#takeNext(nowMs);
     if (waiting === undefined) return undefined;
-    this.#waiting.splice(index, 1);
-    this.#tokens -= 1;
+    waiting.wasSent = true;
+    this.#purse.spend();
     this.#inFlight.set(waiting.item, waiting);
     this.#busySignatures.add(waiting.item.alert.signature);
+    this.#isProber = false;
     if (this.#breaker === 'open') this.#breaker = 'probing';
     return waiting.item;
   }
 
-  /** How long to wait before `next` can give anything; undefined when only a settled delivery or an offer changes it. */
+  /** Out of what waits; what is too old ends here. */
+  #takeNext(nowMs: number): Waiting<I> | undefined {
+    const { staleAfterMs, wallMs } = this.#options;
+    for (;;) {
+      const index = this.#breaker === 'closed' ? this.#nextIndex(nowMs) : this.#probeIndex();
+      if (index < 0) return undefined;
+      const [waiting] = this.#waiting.splice(index, 1) as [Waiting<I>];
+      const { item } = waiting;
+      const isStale = staleAfterMs !== null && wallMs() - Date.parse(item.alert.received_at) > staleAfterMs;
+      if (!isStale || item.isReplay === true) return waiting;
+      this.#unsent.push({ item, reason: 'stale' });
+    }
+  }
+
+  /** How long to wait before `next` or `wish` can give anything; undefined when only something else changes it. */
   waitMs(nowMs: number): number | undefined {
-    if (this.#waiting.length === 0 || this.#inFlight.size >= this.#options.concurrency) return undefined;
+    if (this.#isPaused || this.#waiting.length === 0) return undefined;
+    if (this.#inFlight.size >= this.#options.concurrency) return undefined;
     if (this.#breaker !== 'closed' && this.#inFlight.size > 0) return undefined;
-    this.#refill(nowMs);
-    const tokenMs = this.#tokens >= 1 ? 0 : ((1 - this.#tokens) * 1_000) / this.#options.ratePerSecond;
-    const dueMs = this.#breaker === 'closed' ? this.#nextDueAtMs() - nowMs : 0;
+    const isAsking = this.#asked !== undefined;
+    if (isAsking && !this.#mayTake(nowMs)) return undefined;
+    const dueMs = this.#breaker === 'closed' ? this.#nextDueAtMs(nowMs) - nowMs : 0;
     if (dueMs === Infinity) return undefined;
-    return Math.ceil(Math.max(tokenMs, dueMs, this.#resumeAtMs - nowMs, 1));
+    const askMs = this.#mayTake(nowMs) ? 0 : Math.max(this.#askAtMs, this.#silentUntilMs) - nowMs;
+    return Math.ceil(Math.max(askMs, dueMs, this.#resumeAtMs - nowMs, 1));
+  }
+
+  /** What is to be asked now; then `allow` or `notAllowed` must follow. */
+  wish(nowMs: number): LaneWish | undefined {
+    if (this.#asked !== undefined || nowMs < this.#silentUntilMs) return undefined;
+    const wanted = this.#wanted(nowMs);
+    const news = this.#news;
+    // That something was taken goes along with the next question, unless somebody waits for it.
+    const isNews = news.failures > 0 || news.restMs > 0 || (news.hasSucceeded && this.#isNoted);
+    if (wanted === 0 && !isNews) return undefined;
+    this.#asked = news;
+    this.#news = NO_NEWS;
+    return { wanted, returned: this.#purse.takeSpare(), ...(news === NO_NEWS ? {} : { news }) };
+  }
+
+  allow(answer: PaceAnswer, nowMs: number): void {
+    const wasHeldUp = this.isHeldUp(nowMs);
+    this.#asked = undefined;
+    this.#askAtMs = answer.granted > 0 ? 0 : nowMs + answer.waitMs;
+    const own = this.#news;
+    const failures = (own.hasSucceeded ? 0 : answer.failures) + own.failures;
+    const isOpen = (answer.isOpen && !own.hasSucceeded) || (own.failures > 0 && failures >= FAILURES_TO_OPEN);
+    if (!isOpen) this.#close();
+    else if (this.#breaker === 'closed') this.#breaker = 'open';
+    if (isOpen) this.#purse.setAside();
+    this.#purse.add(answer.granted, nowMs);
+    this.#isProber = answer.isProbe;
+    this.#failuresInRow = failures;
+    this.#isNoted = answer.failures > 0;
+    if (answer.restMs > 0 || (own.failures === 0 && own.restMs === 0)) {
+      this.#resumeAtMs = nowMs + answer.restMs;
+    }
+    if (!wasHeldUp && this.isHeldUp(nowMs)) this.#noteBacklog();
+  }
+
+  /** The question came to nothing. */
+  notAllowed(nowMs: number): void {
+    const told = this.#asked ?? NO_NEWS;
+    this.#asked = undefined;
+    this.#news = added(told, this.#news);
+    this.#silentUntilMs = nowMs + ASK_AGAIN_MS;
   }
 
   settle(item: I, outcome: DeliveryOutcome, nowMs: number): LaneAction<I> {
-    const waiting = this.#inFlight.get(item) ?? { item, notBeforeMs: 0, probes: 0 };
+    const known = this.#inFlight.get(item);
+    const waiting = known ?? { item, notBeforeMs: 0, probes: 0, wasSent: true, isBacklog: false };
     this.#inFlight.delete(item);
     this.#busySignatures.delete(item.alert.signature);
     switch (outcome.kind) {
       case 'delivered':
-        this.#close();
+        this.#succeed();
         return { kind: 'delivered', item };
+      case 'superseded':
+        // It says nothing about the destination.
+        return { kind: 'superseded', item };
       case 'refused':
         // The destination is well: it read the alert and will never take it.
-        this.#close();
+        this.#succeed();
         return { kind: 'dead', item, outcome };
       case 'unauthorized':
         // No alert is at fault: the lane waits until somebody has mended the credential.
-        this.#open(nowMs, undefined);
+        this.#fail(outcome, nowMs, true);
         return this.#keep(waiting);
       case 'retry':
         return this.#retry(waiting, outcome, nowMs);
     }
+  }
+
+  #succeed(): void {
+    this.#isNoted ||= this.#failuresInRow > 0 || this.#breaker !== 'closed';
+    // At every delivery: nothing is made where nothing is new.
+    this.#news = this.#news === NO_NEWS ? TAKEN : added(this.#news, TAKEN);
+    this.#failuresInRow = 0;
+    this.#close();
   }
 
   #retry(
@@ -147,13 +337,11 @@ export class Lane<I extends LaneItem> {
     outcome: Extract<DeliveryOutcome, { kind: 'retry' }>,
     nowMs: number,
   ): LaneAction<I> {
-    this.#failuresInRow += 1;
-    if (this.#breaker !== 'closed' || this.#failuresInRow >= FAILURES_TO_OPEN) {
+    this.#fail(outcome, nowMs, false);
+    if (this.#breaker !== 'closed') {
       waiting.probes += 1;
-      this.#open(nowMs, outcome.retryAfterMs);
       return this.#keep(waiting);
     }
-    if (outcome.retryAfterMs !== undefined) this.#resumeAtMs = nowMs + outcome.retryAfterMs;
     waiting.item.attempts += 1;
     const delayMs = outcome.retryAfterMs ?? this.#options.backoffMs(waiting.item.attempts);
     if (waiting.item.attempts >= ATTEMPTS_TO_DELAY) return { kind: 'delay', item: waiting.item, delayMs };
@@ -167,36 +355,89 @@ export class Lane<I extends LaneItem> {
     return { kind: 'kept', item: waiting.item };
   }
 
-  #open(nowMs: number, retryAfterMs: number | undefined): void {
-    this.#failuresInRow = Math.max(this.#failuresInRow, FAILURES_TO_OPEN);
+  /** Notes a failure, to be told, and takes it into account here as those who hear of it will. */
+  #fail(outcome: Exclude<Failure, { kind: 'refused' }>, nowMs: number, mustOpen: boolean): void {
+    const restMs = (outcome.kind === 'retry' ? outcome.retryAfterMs : undefined) ?? 0;
+    if (this.#breaker === 'open') {
+      // It was begun before and says nothing new, but for how long to wait.
+      if (restMs === 0) return;
+      this.#news = added(this.#news, { ...NO_NEWS, restMs });
+      this.#resumeAtMs = Math.max(this.#resumeAtMs, nowMs + restMs);
+      return;
+    }
+    const wasHeldUp = this.isHeldUp(nowMs);
+    this.#failuresInRow += 1;
+    if (mustOpen) this.#failuresInRow = Math.max(this.#failuresInRow, FAILURES_TO_OPEN);
+    const over = this.#failuresInRow - FAILURES_TO_OPEN;
+    const openMs = restMs > 0 ? restMs : this.#options.breakerMs(Math.max(0, over) + 1);
+    const news = { hasSucceeded: false, failures: 1, mustOpen, openMs, restMs, why: whyOf(outcome) };
+    this.#news = added(this.#news, news);
+    const isOpen = this.#breaker !== 'closed' || over >= 0;
+    const pauseMs = isOpen ? openMs : restMs;
+    if (pauseMs > 0) this.#resumeAtMs = Math.max(this.#resumeAtMs, nowMs + pauseMs);
+    if (pauseMs > 0 && !wasHeldUp) this.#noteBacklog();
+    if (!isOpen) return;
     this.#breaker = 'open';
-    const pauseMs = retryAfterMs ?? this.#options.breakerMs(this.#failuresInRow - FAILURES_TO_OPEN + 1);
-    this.#resumeAtMs = Math.max(this.#resumeAtMs, nowMs + pauseMs);
+    this.#isProber = false;
+    this.#purse.setAside();
   }
 
   #close(): void {
+    if (this.#breaker === 'closed') return;
     this.#breaker = 'closed';
-    this.#failuresInRow = 0;
     for (const waiting of this.#waiting) waiting.probes = 0;
   }
 
-  /** The oldest that is due and whose signature is neither in flight nor waiting before it. */
+  /** Whatever the shared pace says. */
+  #isHeldBack(nowMs: number): boolean {
+    if (this.#isPaused || nowMs < this.#resumeAtMs || this.#inFlight.size >= this.#options.concurrency)
+      return true;
+    return this.#breaker !== 'closed' && this.#inFlight.size > 0;
+  }
+
+  #mayTake(nowMs: number): boolean {
+    return this.#purse.hasOne(nowMs) && (this.#breaker === 'closed' || this.#isProber);
+  }
+
+  /** Tokens to ask for: for what could be sent as far as this lane knows. */
+  #wanted(nowMs: number): number {
+    this.#purse.expire(nowMs);
+    if (this.#isPaused || this.#waiting.length === 0 || nowMs < Math.max(this.#resumeAtMs, this.#askAtMs))
+      return 0;
+    if (this.#breaker !== 'closed') {
+      const isProbePossible = this.#inFlight.size === 0 && !this.#mayTake(nowMs);
+      return isProbePossible ? 1 : 0;
+    }
+    if (this.#inFlight.size >= this.#options.concurrency && !this.#purse.hasOne(nowMs)) return 0;
+    const wanted = this.#purse.wanted(this.#waiting.length, this.#options.ratePerSecond);
+    return wanted > 0 && this.#nextIndex(nowMs) >= 0 ? wanted : 0;
+  }
+
+  /** The oldest that is due and whose signature is neither in hand nor waiting before it. */
   #nextIndex(nowMs: number): number {
-    const passed = new Set(this.#busySignatures);
+    const passed = new Set<string>();
     return this.#waiting.findIndex(({ item, notBeforeMs }) => {
-      const isFree = notBeforeMs <= nowMs && !passed.has(item.alert.signature);
-      passed.add(item.alert.signature);
-      return isFree;
+      const { signature } = item.alert;
+      if (notBeforeMs <= nowMs && this.#isFree(signature) && !passed.has(signature)) return true;
+      passed.add(signature);
+      return false;
     });
   }
 
+  /** Nothing of it is on its way, or has to end first. */
+  #isFree(signature: string): boolean {
+    return !this.#busySignatures.has(signature) && !this.#ending.has(signature);
+  }
+
   /** When the first of them is due; Infinity while all wait for another of their signature. */
-  #nextDueAtMs(): number {
-    const passed = new Set(this.#busySignatures);
+  #nextDueAtMs(nowMs: number): number {
+    const passed = new Set<string>();
     let dueAtMs = Infinity;
     for (const { item, notBeforeMs } of this.#waiting) {
-      if (!passed.has(item.alert.signature)) dueAtMs = Math.min(dueAtMs, notBeforeMs);
-      passed.add(item.alert.signature);
+      const { signature } = item.alert;
+      if (this.#isFree(signature) && !passed.has(signature)) dueAtMs = Math.min(dueAtMs, notBeforeMs);
+      if (dueAtMs <= nowMs) break;
+      passed.add(signature);
     }
     return dueAtMs;
   }
@@ -207,22 +448,27 @@ export class Lane<I extends LaneItem> {
     let bestProbes = Infinity;
     const passed = new Set<string>();
     this.#waiting.forEach(({ item, probes }, index) => {
-      if (!passed.has(item.alert.signature) && probes < bestProbes) {
+      const { signature } = item.alert;
+      if (this.#isFree(signature) && !passed.has(signature) && probes < bestProbes) {
         best = index;
         bestProbes = probes;
       }
-      passed.add(item.alert.signature);
+      passed.add(signature);
     });
     return best;
   }
+}
 
-  get #burst(): number {
-    return Math.max(1, this.#options.ratePerSecond);
-  }
-
-  #refill(nowMs: number): void {
-    const elapsedMs = Math.max(0, nowMs - this.#tokensAtMs);
-    this.#tokens = Math.min(this.#burst, this.#tokens + (elapsedMs * this.#options.ratePerSecond) / 1_000);
-    this.#tokensAtMs = nowMs;
-  }
+/** Both, one after the other. */
+function added(before: PaceNews, after: PaceNews): PaceNews {
+  if (before === after) return after;
+  if (after.hasSucceeded) return { ...after, restMs: Math.max(before.restMs, after.restMs) };
+  return {
+    hasSucceeded: before.hasSucceeded,
+    failures: before.failures + after.failures,
+    mustOpen: before.mustOpen || after.mustOpen,
+    openMs: Math.max(before.openMs, after.openMs),
+    restMs: Math.max(before.restMs, after.restMs),
+    why: after.why === '' ? before.why : after.why,
+  };
 }

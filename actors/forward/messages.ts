@@ -14,6 +14,11 @@ export function retrySet(destination: string): string {
   return `retry:${destination}`;
 }
 
+/** What all who send to a destination share of its pace. */
+export function sharedPaceOf(destination: string): string {
+  return `dest:${destination}`;
+}
+
 /** Of such a lane or set. */
 export function destinationOf(place: string): string {
   return place.slice(place.indexOf(':') + 1);
@@ -30,6 +35,15 @@ export interface StoredAlert {
   lastFailedAtMs?: number;
   reason?: string;
   error?: string;
+  /** How often it was a dead letter and was replayed. */
+  replays?: number;
+  /** The last time. */
+  replayedAtMs?: number;
+}
+
+/** Names an alert in its lane: a replayed one is not the one that has left. */
+export function laneId({ alert, replays = 0 }: StoredAlert): string {
+  return replays === 0 ? alert.id : `${alert.id} ${replays}`;
 }
 
 export function encodeStoredAlert(stored: StoredAlert): Buffer {

@@ -1,6 +1,7 @@
 /**
  * An alert in the shape that Moogsoft's webhook and REST LAMs take (wire formats, section 5.1).
  */
+import { OWN_RULE_ID, UNMATCHED_RULE_ID } from '../event.ts';
 import type { Alert } from '../event.ts';
 
 /** Moogsoft's severities: 0 clear, 1 indeterminate, 2 warning, 3 minor, 4 major, 5 critical. */
@@ -28,6 +29,12 @@ const INDETERMINATE: MoogsoftSeverity = 1;
 /** Index is the syslog severity: emerg, alert, crit, err, warning, notice, info, debug. */
 const BY_SYSLOG_SEVERITY: readonly MoogsoftSeverity[] = [5, 5, 5, 4, 2, 1, 1, 1];
 
+/** Of alerts that come from no rule. */
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [UNMATCHED_RULE_ID, 'unmatched'],
+  [OWN_RULE_ID, 'own'],
+]);
+
 /** The event as Moogsoft takes it. Deterministic: a repeated delivery is byte for byte the same. */
 export function moogsoftPayload(alert: Alert): MoogsoftPayload {
   return {
@@ -39,7 +46,7 @@ export function moogsoftPayload(alert: Alert): MoogsoftPayload {
     class: alert.team,
     agent: 'MUTT',
     agent_location: alert.environment,
-    type: `rule ${alert.rule_id}`,
+    type: TYPES.get(alert.rule_id) ?? `rule ${alert.rule_id}`,
     severity: moogsoftSeverity(alert),
     description: alert.description,
     agent_time: Math.floor(Date.parse(alert.event_time) / 1000),

@@ -1,14 +1,16 @@
 /**
- * Posts one JSON document to a destination over a kept-alive connection. Says what happened; decides nothing.
+ * Posts one document to a destination over a kept-alive connection. Says what happened; decides nothing.
  *
  * Invariants: never follows a redirect; reads a bounded part of the answer, and keeps its status when the rest does not
- * come; a credential is read at the moment of sending and appears in the one header only.
+ * come; a credential is read at the moment of sending, goes where the document's maker puts it, and is in nothing that
+ * comes back.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { WebhookClient, WebhookReply, WebhookRequest } from '../../actors/ports.ts';
+import type { WebhookClient, WebhookMessage, WebhookReply, WebhookRequest } from '../../actors/ports.ts';
 import type { SecretSource } from '../secrets/secret-source.ts';
+import { withoutCredential } from '../secrets/without-credential.ts';
 
 const REPLY_BYTES_KEPT = 2_048;
 const REPLY_BYTES_MAX = 1024 * 1024;
@@ -32,18 +34,18 @@ export class HttpWebhookClient implements WebhookClient {
 
   async post(request: WebhookRequest): Promise<WebhookReply> {
     const { secretRef } = request;
-    return this.#send(
-      request,
-      secretRef === null ? undefined : `Bearer ${await this.#secrets.read(secretRef)}`,
-    );
+    const credential = secretRef === null ? undefined : await this.#secrets.read(secretRef);
+    const reply = await this.#send(request, request.compose(credential));
+    // Destinations echo what they refuse.
+    return { ...reply, excerpt: withoutCredential(reply.excerpt, credential) };
   }
 
-  #send(request: WebhookRequest, authorization: string | undefined): Promise<WebhookReply> {
+  #send({ url: address, timeoutMs }: WebhookRequest, message: WebhookMessage): Promise<WebhookReply> {
     return new Promise((resolve, reject) => {
-      const url = new URL(request.url);
+      const url = new URL(address);
       const isTls = url.protocol === 'https:';
-      const body = Buffer.from(request.body, 'utf8');
-      const signal = AbortSignal.timeout(request.timeoutMs);
+      const body = Buffer.from(message.body, 'utf8');
+      const signal = AbortSignal.timeout(timeoutMs);
       let hasStatus = false;
       const outgoing = (isTls ? httpsRequest : httpRequest)(
         url,
@@ -51,12 +53,7 @@ export class HttpWebhookClient implements WebhookClient {
           method: 'POST',
           agent: isTls ? this.#https : this.#http,
           signal,
-          headers: {
-            'content-type': 'application/json',
-            'content-length': body.length,
-            'user-agent': 'MUTT',
-            ...(authorization === undefined ? {} : { authorization }),
-          },
+          headers: { ...message.headers, 'content-length': body.length, 'user-agent': 'MUTT' },
         },
         (incoming) => {
           hasStatus = true;
@@ -65,7 +62,7 @@ export class HttpWebhookClient implements WebhookClient {
       );
       outgoing.on('error', (error) => {
         // The reading of the answer ends by itself, with what there is of it.
-        if (!hasStatus) reject(signal.aborted ? timeoutError(request.timeoutMs) : error);
+        if (!hasStatus) reject(signal.aborted ? timeoutError(timeoutMs) : error);
       });
       outgoing.end(body);
     });

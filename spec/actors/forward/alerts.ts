@@ -48,10 +48,11 @@ export async function putAlerts(
   store: DurableStore,
   alerts: readonly (Alert | Buffer)[],
   partition = 0,
+  replay: Pick<StoredAlert, 'replays' | 'replayedAtMs'> = {},
 ): Promise<void> {
   for (const alert of alerts) {
     const isRaw = Buffer.isBuffer(alert);
-    const stored: StoredAlert | undefined = isRaw ? undefined : { alert, attempts: 0 };
+    const stored: StoredAlert | undefined = isRaw ? undefined : { alert, attempts: 0, ...replay };
     const [result] = await store.append([
       {
         partition,

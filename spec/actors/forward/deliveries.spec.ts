@@ -94,9 +94,11 @@ describe('classifyResponse', () => {
     [400, 'refused', 'rejected'],
     [401, 'unauthorized', 'auth'],
     [403, 'unauthorized', 'auth'],
-    [404, 'refused', 'rejected'],
+    [404, 'retry', 'server'],
     [408, 'retry', 'timeout'],
-    [410, 'refused', 'rejected'],
+    [405, 'retry', 'server'],
+    [409, 'refused', 'rejected'],
+    [410, 'retry', 'server'],
     [413, 'refused', 'rejected'],
     [422, 'refused', 'rejected'],
     [425, 'retry', 'throttled'],
@@ -121,6 +123,25 @@ describe('classifyResponse', () => {
     expect(outcome.error).to.match(/^HTTP 400: bad field/);
     expect(outcome.error).to.have.length.at.most(300);
     for (const secret of ['abc.def', 'user:pw', 'k123']) expect(outcome.error).to.not.include(secret);
+  });
+
+  it('says where a redirect leads, without its query, and that an address is the wrong one', () => {
+    const errorAt = (status: number, location?: string): unknown => {
+      const headers = location === undefined ? {} : { location };
+      const outcome = classifyResponse({ status, headers }, 0);
+      return 'error' in outcome ? outcome.error : undefined;
+    };
+    expect(errorAt(302, 'https://login.example/sso?token=k123')).to.equal(
+      'HTTP 302, a redirect to https://login.example/sso that is not followed',
+    );
+    expect(errorAt(302, '/login')).to.equal('HTTP 302, a redirect that is not followed');
+    expect(errorAt(404)).to.equal('HTTP 404, nothing takes alerts at this address');
+  });
+
+  it('keeps nothing of an answer that no text can hold', () => {
+    const excerpt = Buffer.from([0, 1, 0xff, 0xfe, 0x41, 0x1b, 0x5b]).toString('utf8');
+    const outcome = classifyResponse({ status: 400, headers: {}, excerpt }, 0);
+    expect(outcome).to.include({ error: 'HTTP 400: A [' });
   });
 
   it('honours Retry-After where it tries again, and only there', () => {
@@ -171,6 +192,7 @@ describe('classifyFailure', () => {
     ['a self-signed certificate', coded('DEPTH_ZERO_SELF_SIGNED_CERT'), 'tls'],
     ['an unknown issuer', coded('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), 'tls'],
     ['an error of ours', new CodedError('E_ANY', 'x'), 'network'],
+    ['a credential that is not there', new CodedError('E_SECRET_UNAVAILABLE', 'x'), 'auth'],
     ['nothing that is an error', 'x', 'network'],
   ];
   for (const [name, thrown, reason] of table) {

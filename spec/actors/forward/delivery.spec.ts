@@ -2,16 +2,17 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Alert } from '../../../actors/event.ts';
 import { deliverAlert } from '../../../actors/forward/delivery.ts';
-import type { WebhookClient, WebhookReply, WebhookRequest } from '../../../actors/ports.ts';
+import type { WebhookClient, WebhookMessage, WebhookReply, WebhookRequest } from '../../../actors/ports.ts';
 import { alertOf, destinationOf } from './alerts.ts';
 
 /** Remembers what it was asked to post, and answers as told. */
-function clientThat(answer: () => WebhookReply): WebhookClient & { requests: WebhookRequest[] } {
-  const requests: WebhookRequest[] = [];
+type Posted = Omit<WebhookRequest, 'compose'> & WebhookMessage;
+function clientThat(answer: () => WebhookReply): WebhookClient & { requests: Posted[] } {
+  const requests: Posted[] = [];
   return {
     requests,
-    post: async (request) => {
-      requests.push(request);
+    post: async ({ compose, ...request }) => {
+      requests.push({ ...request, ...compose(request.secretRef === null ? undefined : 'hunter2') });
       return answer();
     },
   };
@@ -70,6 +71,28 @@ describe('deliverAlert', () => {
     const outcome = await deliverAlert(
       { alert: circular, attempts: 0 },
       destinationOf({ kind: 'webhook' }),
+      clientThat(() => reply(200)),
+      () => 0,
+    );
+    expect(outcome.kind).to.equal('retry');
+  });
+
+  it('gives an alert up, with the reason, of which its template makes nothing', async () => {
+    const client = clientThat(() => reply(200));
+    const destination = destinationOf({ kind: 'webhook', template: '{"n": {{ description }}}' });
+    const outcome = await deliverAlert(stored, destination, client, () => 0);
+    expect(outcome).to.include({ kind: 'refused', reason: 'template' });
+    expect(outcome)
+      .to.have.property('error')
+      .that.matches(/^E_TEMPLATE_FAILED: .*no valid JSON/);
+    expect(client.requests).to.deep.equal([]);
+  });
+
+  it('waits when a destination is of a kind that this version does not know', async () => {
+    const destination = destinationOf({ kind: 'pigeon' as never });
+    const outcome = await deliverAlert(
+      stored,
+      destination,
       clientThat(() => reply(200)),
       () => 0,
     );

@@ -5,31 +5,28 @@ import { forwardActor } from '../../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../../actors/forward/forward-actor.ts';
 import type { ForwardOptions } from '../../../actors/forward/forward-options.ts';
 import { DEAD_LANE, alertLane, decodeStoredAlert, retrySet } from '../../../actors/forward/messages.ts';
-import type { DeliveryOutcome, Destination } from '../../../actors/ports.ts';
+import { receiptOf } from '../../../actors/forward/receipt-queue.ts';
+import type { AlertReceipt, DeliveryOutcome, Destination } from '../../../actors/ports.ts';
 import { ActorSystem } from '../../../runtime/actor-system.ts';
 import type { ActorRef } from '../../../runtime/actor-ref.ts';
 import type { Token } from '../../../runtime/durable/durable-store.ts';
+import { createMemoryPace } from '../../../runtime/durable/memory-pace.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import type { ExitReason } from '../../../runtime/exit-reason.ts';
 import { createFaultyStore } from '../../runtime/durable/faulty-store.ts';
-import type { FaultyStore } from '../../runtime/durable/faulty-store.ts';
 import { WIDE, commitOf, delay, own, readAll, until } from '../../runtime/durable/store-under-test.ts';
 import { alertOf, destinationOf, putAlerts } from './alerts.ts';
 
+const NOW_MS = 1_900_000_000_000;
 const DELIVERED: DeliveryOutcome = { kind: 'delivered', status: 200 };
 const REFUSED: DeliveryOutcome = { kind: 'refused', reason: 'rejected', error: 'HTTP 422', status: 422 };
 const FAILED: DeliveryOutcome = { kind: 'retry', reason: 'server', error: 'HTTP 500', status: 500 };
-const UNAUTHORIZED: DeliveryOutcome = {
-  kind: 'unauthorized',
-  reason: 'auth',
-  error: 'HTTP 401',
-  status: 401,
-};
+const UNAUTHORIZED: DeliveryOutcome = { kind: 'unauthorized', reason: 'auth', error: '401', status: 401 };
 const WINDOW_MAX = 256;
 
 describe('ForwardActor', () => {
-  let store: FaultyStore;
+  let store: ReturnType<typeof createFaultyStore>;
   let token: Token;
   let system: ActorSystem;
   let actor: ActorRef<ForwardMessage>;
@@ -37,6 +34,7 @@ describe('ForwardActor', () => {
   /** What the destinations answer; by default they take everything. */
   let answer: (alert: Alert, destination: Destination) => DeliveryOutcome | Promise<DeliveryOutcome>;
   let counts: string[];
+  let receipts: AlertReceipt[];
   /** What was told of destinations that are not well. */
   let lanes: string[];
   let stuck: string[];
@@ -47,6 +45,7 @@ describe('ForwardActor', () => {
     system = new ActorSystem();
     sent = [];
     counts = [];
+    receipts = [];
     lanes = [];
     stuck = [];
     answer = () => DELIVERED;
@@ -66,10 +65,12 @@ describe('ForwardActor', () => {
         timeoutMsMax: 60_000,
         retryBackoffMs: () => 5,
         breakerMs: () => 20,
-        sharers: () => 1,
+        pace: createMemoryPace(),
         leaseLeftMs: () => 100_000,
         bounds: { dead: WIDE, retry: WIDE },
+        onDelivered: (...delivered) => receipts.push(receiptOf(...delivered, NOW_MS)),
         count: (what, reason) => counts.push(reason === undefined ? what : `${what} ${reason}`),
+        onUnsent: () => undefined,
         onStuck: (_partition, places) => stuck.push(JSON.stringify([...places])),
         onLanes: (reports) => lanes.push(reports.map(({ name, state }) => `${name} ${state}`).join()),
         ...options,
@@ -106,6 +107,30 @@ describe('ForwardActor', () => {
     expect((await counters()).alerts_delivered).to.equal(300);
     expect(counts.filter((what) => what === 'delivered')).to.have.length(300);
     await booksAreClean();
+  });
+
+  it('gives a receipt for each delivery, with the attempts that it took, and none for a refusal', async () => {
+    await putAlerts(store, [alertOf('a0'), alertOf('bad', { signature: 'other' })]);
+    let tries = 0;
+    answer = ({ id }) => {
+      if (id === 'bad') return { kind: 'refused', reason: 'rejected', error: 'no', status: 422 };
+      tries += 1;
+      return tries < 3 ? { kind: 'retry', reason: 'server', error: 'later', status: 503 } : DELIVERED;
+    };
+    start();
+    await drained();
+    expect(receipts).to.have.length(1);
+    expect(receipts[0]).to.deep.include({
+      alertId: 'a0',
+      receivedAtMs: Date.parse('2024-05-01T12:00:01.000Z'),
+      eventIds: ['event of a0'],
+      destination: 'noc',
+      partition: 0,
+      status: 200,
+      attempts: 3,
+      deliveredAtMs: NOW_MS,
+      unsentReason: null,
+    });
   });
 
   it('delivers what comes while it waits', async () => {
@@ -323,7 +348,7 @@ describe('ForwardActor', () => {
       }
       await producing;
       await drained();
-      expect(new Set(ids())).to.deep.equal(new Set(all.map(({ id }) => id)));
+      expect(ids().sort()).to.deep.equal(all.map(({ id }) => id).sort());
       expect((await counters()).alerts_delivered).to.equal(400);
       await booksAreClean();
     });

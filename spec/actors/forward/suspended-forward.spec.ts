@@ -9,6 +9,7 @@ import { alertLane, decodeStoredAlert } from '../../../actors/forward/messages.t
 import type { DeliveryOutcome } from '../../../actors/ports.ts';
 import { ActorSystem } from '../../../runtime/actor-system.ts';
 import type { ActorRef } from '../../../runtime/actor-ref.ts';
+import { createMemoryPace } from '../../../runtime/durable/memory-pace.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import { WIDE, delay, own, readAll, until } from '../../runtime/durable/store-under-test.ts';
@@ -43,9 +44,11 @@ describe('A suspended forward actor', () => {
         timeoutMsMax: 60_000,
         retryBackoffMs: () => 5,
         breakerMs: () => 20,
-        sharers: () => 1,
+        pace: createMemoryPace(),
         leaseLeftMs: () => 100_000,
         bounds: { dead: WIDE, retry: WIDE },
+        onDelivered: () => undefined,
+        onUnsent: () => undefined,
         count: (what) => void (delivered += what === 'delivered' ? 1 : 0),
         onStuck: () => undefined,
         onLanes: () => undefined,

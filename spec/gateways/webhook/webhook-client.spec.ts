@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { classifyFailure } from '../../../actors/forward/classify-response.ts';
-import type { WebhookReply } from '../../../actors/ports.ts';
+import type { WebhookReply, WebhookRequest } from '../../../actors/ports.ts';
 import { SecretSource } from '../../../gateways/secrets/secret-source.ts';
 import { HttpWebhookClient } from '../../../gateways/webhook/webhook-client.ts';
 import { codeOf } from '../../../runtime/errors.ts';
@@ -25,7 +25,10 @@ describe('HttpWebhookClient', () => {
   let url: string;
 
   beforeEach(async () => {
-    client = new HttpWebhookClient({ secrets: new SecretSource(() => performance.now()), connectionsMax: 4 });
+    client = new HttpWebhookClient({
+      secrets: new SecretSource(() => performance.now(), { directory: '/nowhere', files: [] }),
+      connectionsMax: 4,
+    });
     servers = [];
     requests = [];
     sockets = new Set();
@@ -57,8 +60,15 @@ describe('HttpWebhookClient', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return (server.address() as AddressInfo).port;
   }
-  const post = (rest: Partial<Parameters<HttpWebhookClient['post']>[0]> = {}): Promise<WebhookReply> =>
-    client.post({ url, body: '{"a":"é"}', timeoutMs: 1_000, secretRef: null, ...rest });
+  const compose: WebhookRequest['compose'] = (credential) => ({
+    headers: {
+      'content-type': 'application/json',
+      ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
+    },
+    body: '{"a":"é"}',
+  });
+  const post = (rest: Partial<WebhookRequest> = {}): Promise<WebhookReply> =>
+    client.post({ url, timeoutMs: 1_000, secretRef: null, compose, ...rest });
   async function failureOf(promise: Promise<unknown>): Promise<Error> {
     return promise.then(
       () => {
@@ -93,7 +103,10 @@ describe('HttpWebhookClient', () => {
     it('is in the one header only, read anew when it has changed', async () => {
       client.close();
       let nowMs = 0;
-      client = new HttpWebhookClient({ secrets: new SecretSource(() => nowMs), connectionsMax: 1 });
+      client = new HttpWebhookClient({
+        secrets: new SecretSource(() => nowMs, { directory: '/nowhere', files: [] }),
+        connectionsMax: 1,
+      });
       await post({ secretRef: `env:${SECRET_NAME}` });
       process.env[SECRET_NAME] = 'rotated';
       nowMs = 2_000;
@@ -115,6 +128,27 @@ describe('HttpWebhookClient', () => {
         expect(classifyFailure(error).kind).to.equal('retry');
       }
       expect(requests).to.deep.equal([]);
+    });
+
+    it('is taken out of an answer that repeats it', async () => {
+      process.env[SECRET_NAME] = 'say "hunter2"';
+      const credential = process.env[SECRET_NAME];
+      const forms = [credential, JSON.stringify({ credential }), Buffer.from(credential).toString('base64')];
+      answer = (response) => response.writeHead(400).end(`refused: ${forms.join(' ')}`);
+      const { excerpt } = await post({
+        secretRef: `env:${SECRET_NAME}`,
+        compose: () => ({ headers: {}, body: '{}' }),
+      });
+      expect(excerpt).to.equal('refused: *** {"credential":"***"} ***');
+      process.env[SECRET_NAME] = 'mutt:hunter2';
+      answer = (response) => response.writeHead(401).end('not the password hunter2 of mutt');
+      client.close();
+      client = new HttpWebhookClient({
+        secrets: new SecretSource(() => 0, { directory: '/nowhere', files: [] }),
+        connectionsMax: 1,
+      });
+      const refused = await post({ secretRef: `env:${SECRET_NAME}` });
+      expect(refused.excerpt).to.equal('not the password *** of mutt');
     });
 
     it('does not follow a redirect', async () => {
