@@ -4,7 +4,7 @@
  */
 import type { Batch } from '../../runtime/durable/consumer.ts';
 import type { CommitPlan } from '../../runtime/durable/durable-store.ts';
-import type { DeadLetter, DeadLetterStore } from '../ports.ts';
+import type { DeadLetter, DeadLetterStore, FailedReplay } from '../ports.ts';
 import { decodeStoredAlert } from '../forward/messages.ts';
 
 /** Idempotent. */
@@ -12,9 +12,10 @@ export async function keepDeadLetters(
   batch: Batch,
   store: DeadLetterStore,
   count: (n: number) => void,
+  onFailed: (failed: readonly FailedReplay[]) => void = () => undefined,
 ): Promise<CommitPlan> {
   const letters = batch.pieces.map(({ entry }): DeadLetter => {
-    const { alert, attempts, reason, error, firstFailedAtMs, lastFailedAtMs } = decodeStoredAlert(
+    const { alert, attempts, reason, error, firstFailedAtMs, lastFailedAtMs, replays } = decodeStoredAlert(
       entry.payload,
     );
     return {
@@ -26,9 +27,11 @@ export async function keepDeadLetters(
       attempts: Math.max(1, attempts),
       firstFailedAtMs: firstFailedAtMs ?? entry.storedAtMs,
       lastFailedAtMs: lastFailedAtMs ?? entry.storedAtMs,
+      replays: replays ?? 0,
     };
   });
-  await store.keep(letters);
+  const failed = await store.keep(letters);
   count(letters.length);
+  if (failed.length > 0) onFailed(failed);
   return { counters: { alerts_kept: letters.length } };
 }

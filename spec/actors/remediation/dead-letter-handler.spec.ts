@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { encodeStoredAlert } from '../../../actors/forward/messages.ts';
 import type { StoredAlert } from '../../../actors/forward/messages.ts';
-import type { DeadLetter } from '../../../actors/ports.ts';
+import type { DeadLetter, DeadLetterStore } from '../../../actors/ports.ts';
 import { keepDeadLetters } from '../../../actors/remediation/dead-letter-handler.ts';
 import type { Batch } from '../../../runtime/durable/consumer.ts';
 import { alertOf } from '../forward/alerts.ts';
@@ -18,9 +18,17 @@ const batchOf = (...payloads: Buffer[]): Batch => ({
   })),
 });
 
-function keeper(): { kept: DeadLetter[]; store: { keep(letters: readonly DeadLetter[]): Promise<void> } } {
+function keeper(): { kept: DeadLetter[]; store: DeadLetterStore } {
   const kept: DeadLetter[] = [];
-  return { kept, store: { keep: async (letters) => void kept.push(...letters) } };
+  return {
+    kept,
+    store: {
+      keep: async (letters) => {
+        kept.push(...letters);
+        return [];
+      },
+    },
+  };
 }
 
 describe('keepDeadLetters', () => {
@@ -46,6 +54,7 @@ describe('keepDeadLetters', () => {
         attempts: 2,
         firstFailedAtMs: 1_000,
         lastFailedAtMs: 2_000,
+        replays: 0,
       },
     ]);
     expect(plan).to.deep.equal({ counters: { alerts_kept: 1 } });
