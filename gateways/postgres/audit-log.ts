@@ -37,7 +37,8 @@ export interface AuditLogFilter {
   toMs?: number | undefined;
 }
 
-interface AuditLogRow {
+/** As `search_audit_rows` gives it. */
+export interface AuditLogRow {
   received_ms: number;
   event_id: string;
   event_ms: number;
@@ -92,11 +93,11 @@ export class PostgresAuditLog {
         ? transaction.rows<AuditLogRow>('search_audit_rows', values)
         : transaction.rows<AuditLogRow>('search_audit_rows_of_host', [...values, host]),
     );
-    return pageOf(rows.map(toEntry), limit, ({ receivedAtMs, eventId }) => ({ receivedAtMs, eventId }));
+    return pageOf(rows.map(auditLogEntry), limit, ({ receivedAtMs, eventId }) => ({ receivedAtMs, eventId }));
   }
 }
 
-function toEntry(row: AuditLogRow): AuditLogEntry {
+export function auditLogEntry(row: AuditLogRow): AuditLogEntry {
   return {
     receivedAtMs: row.received_ms,
     eventId: row.event_id,

@@ -1,5 +1,6 @@
 /**
- * Creates the monthly partitions of the audit log ahead of time: this month and the next three, in UTC.
+ * Creates the monthly partitions of the audit log, and of the receipts that lie beside it, ahead of time: this month and
+ * the next three, in UTC.
  *
  * Called at migration and by the running service; several at once are harmless. A month that comes too late costs
  * nothing but time: its rows wait in the default partition and are moved when it is created.
@@ -12,7 +13,7 @@ export interface AuditMonth {
   /** `YYYY-MM`. */
   month: string;
   isNew: boolean;
-  /** Rows that were waiting in the default partition. */
+  /** Audit rows that were waiting in the default partition. */
   moved: number;
 }
 

@@ -16,7 +16,7 @@ export interface ConfigAuditEntry {
   changedAtMs: number;
   changedBy: string;
   operation: ConfigAuditOperation;
-  /** `alert_rules`, `development_hosts`, `device_teams`, `destinations`, `settings`, `api_keys`; `rejects`. */
+  /** `alert_rules`, `rule_suspensions`, `development_hosts`, `device_teams`, `destinations`, `settings`, `api_keys`; `rejects`. */
   resource: string;
   recordKey: string;
   /** The whole record before; null when it is new. */

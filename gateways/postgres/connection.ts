@@ -7,6 +7,7 @@
  */
 import pgPromise from 'pg-promise';
 import { CodedError } from '../../runtime/errors.ts';
+import { copyIn } from './copy-in.ts';
 import { databaseError } from './database-error.ts';
 import { statement } from './sql-files.ts';
 
@@ -49,6 +50,11 @@ export interface TransactionOptions {
 export interface Connection extends Statements {
   /** Commits when `work` resolves, rolls back when it rejects. Errors: those of `rows` and whatever `work` throws. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Runs the COPY of `sql/queries/<name>.sql` in a transaction of its own: all of `rows` (see BinaryRows), or an error and
+   * none of them. Errors: those of `rows`.
+   */
+  copyIn(name: string, rows: Uint8Array): Promise<void>;
   /** For when one may be lost without a sign: what comes now gets new ones; what runs settles on the old ones. */
   renew(): void;
   /** Ends all connections, after what runs on them, but for those before a `renew`: they end by themselves. */
@@ -79,10 +85,14 @@ const pgp = pgPromise({
     const client = context.client as unknown as DriverClient | undefined;
     if (client !== undefined && error instanceof Error && error.message === SILENCE_TEXT) {
       client.$connectionError = error;
-      client.connection?.stream?.destroy();
+      cutOff(client);
     }
   },
 });
+
+function cutOff(client: DriverClient): void {
+  client.connection?.stream?.destroy();
+}
 
 type DriverTypes = typeof pgp.pg.types;
 const driverTypes = pgp.pg.types as unknown as {
@@ -159,6 +169,21 @@ export function openConnection(options: ConnectionOptions): Connection {
         throw databaseError(error, 'transaction', password);
       }
     },
+    copyIn: (name, rows) =>
+      coded(name, async () => {
+        const { text } = statement(name).parse() as pgPromise.IPreparedParsed;
+        const held = await database.connect();
+        let isSilent = false;
+        try {
+          await copyIn(held.client, text, rows);
+        } catch (error) {
+          isSilent = error instanceof Error && error.message === SILENCE_TEXT;
+          if (isSilent) cutOff(held.client as unknown as DriverClient);
+          throw error;
+        } finally {
+          void held.done(isSilent);
+        }
+      }),
     renew() {
       const left = database;
       database = openPool();

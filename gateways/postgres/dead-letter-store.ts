@@ -1,8 +1,8 @@
 /**
  * Keeps alerts that no destination takes in PostgreSQL. Invariant: one letter per alert (an alert has one destination);
- * a later failure of the same alert updates it, the same failure again changes nothing.
+ * a later failure of the same alert updates it, the same failure again changes nothing, however late it comes.
  */
-import type { DeadLetter, DeadLetterStore } from '../../actors/ports.ts';
+import type { DeadLetter, DeadLetterStore, FailedReplay } from '../../actors/ports.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Connection } from './connection.ts';
 import { storableJson, storableText } from './storable-text.ts';
@@ -15,9 +15,12 @@ export class PostgresDeadLetterStore implements DeadLetterStore {
   }
 
   /** Errors: those of Connection. */
-  async keep(letters: readonly DeadLetter[]): Promise<void> {
-    if (letters.length === 0) return;
-    await this.#connection.rows('upsert_dead_letters', [
+  async keep(letters: readonly DeadLetter[]): Promise<FailedReplay[]> {
+    if (letters.length === 0) return [];
+    const rows = await this.#connection.rows<{
+      destination: string;
+      is_automatic: boolean;
+    }>('upsert_dead_letters', [
       textArray(letters.map((letter) => letter.alert.id)),
       plainArray(letters.map((letter) => letter.partition)),
       textArray(letters.map((letter) => letter.destination)),
@@ -27,6 +30,14 @@ export class PostgresDeadLetterStore implements DeadLetterStore {
       plainArray(letters.map((letter) => letter.attempts)),
       plainArray(letters.map((letter) => letter.firstFailedAtMs)),
       plainArray(letters.map((letter) => letter.lastFailedAtMs)),
+      plainArray(letters.map(receivedAtMs)),
+      plainArray(letters.map((letter) => letter.replays)),
     ]);
+    return rows.map((row) => ({ destination: row.destination, isAutomatic: row.is_automatic }));
   }
+}
+
+/** Of an alert that another version stored it may be no time; it orders the letters, so there must be one. */
+function receivedAtMs({ alert, firstFailedAtMs }: DeadLetter): number {
+  return Date.parse(alert.received_at) || firstFailedAtMs;
 }

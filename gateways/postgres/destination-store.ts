@@ -1,5 +1,5 @@
 /** Where alerts go, as people configure it. A credential is named by a reference and is in no table. */
-import type { Destination } from '../../actors/ports.ts';
+import type { AuthForm, ContentType, Destination, DestinationHold } from '../../actors/ports.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { checkedText, checkedTextOrNull } from './checked-input.ts';
 import { changeConfiguration } from './configuration-change.ts';
@@ -18,6 +18,13 @@ export interface StoredDestination extends Destination {
   updatedAtMs: number;
 }
 
+interface StoredHold {
+  kind: DestinationHold['kind'];
+  until_ms: number | null;
+  reason: string;
+  since_ms: number;
+  by: string;
+}
 interface DestinationRow {
   name: string;
   kind: Destination['kind'];
@@ -27,12 +34,20 @@ interface DestinationRow {
   rate_per_second: number;
   concurrency: number;
   timeout_ms: number;
+  auth: AuthForm | null;
+  template: string | null;
+  content_type: ContentType | null;
+  resolve_after_ms: number | null;
+  stale_after_ms: number | null;
+  collapse: boolean;
+  hold: StoredHold | null;
   version: number;
   updated_ms: number;
 }
 
 const URL_CHARS_MAX = 2_048;
 const ROUTES_CHARS_MAX = 65_536;
+const TEMPLATE_CHARS_MAX = 65_536;
 
 export class PostgresDestinationStore {
   readonly #connection: Connection;
@@ -76,6 +91,27 @@ export class PostgresDestinationStore {
     throw new CodedError('E_STATEMENT_FAILED', `the destination ${name} was stored and not found`, {
       kind: 'defect',
     });
+  }
+
+  /** Undefined when there is none of this name. Errors: E_ROW_INVALID, those of Connection. */
+  async hold(
+    name: string,
+    hold: DestinationHold | null,
+    author: ChangeAuthor,
+  ): Promise<StoredDestination | undefined> {
+    checkedText(name, 'name');
+    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+      const [changed] = await transaction.rows<{ old_values: unknown; new_values: unknown }>(
+        'set_destination_hold',
+        [name, hold === null ? null : storableJson(storedHold(hold))],
+      );
+      if (changed !== undefined) {
+        const { old_values: oldValues, new_values: newValues } = changed;
+        record({ operation: 'UPDATE', resource: 'destinations', recordKey: name, oldValues, newValues });
+      }
+      return (await read(transaction, name, null, 1))[0];
+    });
+    return result;
   }
 
   /** False when there was none. Errors: E_VERSION_STALE, E_ROW_INVALID, those of Connection. */
@@ -140,7 +176,21 @@ function valuesOf(destination: Destination): unknown[] {
     destination.ratePerSecond,
     destination.concurrency,
     destination.timeoutMs,
+    destination.auth ?? null,
+    checkedTextOrNull(destination.template ?? null, 'template', TEMPLATE_CHARS_MAX),
+    destination.contentType ?? null,
+    destination.resolveAfterMs ?? null,
+    destination.staleAfterMs ?? null,
+    destination.collapse ?? true,
   ];
+}
+
+function storedHold({ kind, untilMs, reason, sinceMs, by }: DestinationHold): StoredHold {
+  return { kind, until_ms: untilMs, reason, since_ms: sinceMs, by };
+}
+
+function holdOf({ kind, until_ms, reason, since_ms, by }: StoredHold): DestinationHold {
+  return { kind, untilMs: until_ms, reason, sinceMs: since_ms, by };
 }
 
 async function read(
@@ -159,6 +209,13 @@ async function read(
     ratePerSecond: row.rate_per_second,
     concurrency: row.concurrency,
     timeoutMs: row.timeout_ms,
+    ...(row.auth === null ? {} : { auth: row.auth }),
+    ...(row.template === null ? {} : { template: row.template }),
+    ...(row.content_type === null ? {} : { contentType: row.content_type }),
+    ...(row.resolve_after_ms === null ? {} : { resolveAfterMs: row.resolve_after_ms }),
+    staleAfterMs: row.stale_after_ms,
+    collapse: row.collapse,
+    hold: row.hold === null ? null : holdOf(row.hold),
     version: row.version,
     updatedAtMs: row.updated_ms,
   }));

@@ -43,6 +43,8 @@ export interface StoredQuarantinedEvent {
   /** Oldest first: `code: message`. */
   history: string[];
   replays: number;
+  state: 'quarantined' | 'resubmitting' | 'resubmitted';
+  resubmittedAtMs: number | null;
   bodyBytes: number;
   /** Its beginning. */
   body: Buffer;
@@ -96,6 +98,8 @@ interface QuarantinedRow {
   reason: string;
   history: unknown;
   replays: number;
+  state: StoredQuarantinedEvent['state'];
+  resubmitted_ms: number | null;
   body_bytes: number;
   body: Buffer;
 }
@@ -207,6 +211,8 @@ function toQuarantined(row: QuarantinedRow): StoredQuarantinedEvent {
     reason: row.reason,
     history: Array.isArray(row.history) ? row.history.map(String) : [],
     replays: row.replays,
+    state: row.state,
+    resubmittedAtMs: row.resubmitted_ms,
     bodyBytes: row.body_bytes,
     body: row.body,
   };

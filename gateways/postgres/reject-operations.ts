@@ -1,21 +1,21 @@
 /**
- * What operators do about rejects, as PostgreSQL remembers it: resubmissions that are written down before they are sent,
+ * What operators do about rejects and quarantined events, as PostgreSQL remembers it: resubmissions that are written down before they are sent,
  * and rejects that are thrown away. It sends nothing itself.
  *
  * Invariants: a reject is in one resubmission at most, ever; a resubmission is there with all its frames until its rejects
  * are marked; every claim and every removal has its audit entry in the same transaction.
  */
 import { bytesArray, plainArray } from './array-literal.ts';
-import type { ChangeAuthor } from './configuration-change.ts';
+import { recordChanges } from './change-record.ts';
+import type { ChangeAuthor, ConfigurationChange } from './configuration-change.ts';
 import type { Connection, Transaction } from './connection.ts';
 import type { RejectState } from './failure-log.ts';
-import { storableJson, storableText } from './storable-text.ts';
 
 /** What an id stands for. */
 export interface FoundFailure {
   id: string;
-  kind: 'reject' | 'quarantine';
-  /** Of rejects. */
+  kind: 'reject' | 'quarantine' | 'dead_letter';
+  /** Null of dead letters. */
   state: RejectState | null;
   bodyBytes: number;
   /** Under way; null when there is none. */
@@ -26,7 +26,9 @@ export interface FoundFailure {
 
 export interface WholeReject {
   id: string;
+  kind: 'reject' | 'quarantine';
   keyName: string;
+  sender: string;
   correlationId: string;
   code: string;
   body: Buffer;
@@ -46,12 +48,12 @@ export interface Claim {
   resubmissionId: string;
   store: string;
   /** Of rejects that may be resubmitted, with what the audit says of each. */
-  rejects: readonly { id: string; oldValues: object; newValues: object }[];
+  rejects: readonly { id: string; kind: WholeReject['kind']; oldValues: object; newValues: object }[];
   /** Makes the frames of those that are claimed, of which there is at least one. */
   framesOf: (ids: ReadonlySet<string>) => ResubmissionFrame[];
 }
 
-const RESOURCE = 'rejects';
+const RESOURCES = { reject: 'rejects', quarantine: 'quarantined_events' } as const;
 
 export class PostgresRejectOperations {
   readonly #connection: Connection;
@@ -89,14 +91,18 @@ export class PostgresRejectOperations {
   async read(ids: readonly string[]): Promise<WholeReject[]> {
     const rows = await this.#connection.rows<{
       id: string;
+      kind: WholeReject['kind'];
       key_name: string;
+      sender: string;
       correlation_id: string;
       code: string;
       body: Buffer;
     }>('read_reject_bodies', [[...ids]]);
     return rows.map((row) => ({
       id: row.id,
+      kind: row.kind,
       keyName: row.key_name,
+      sender: row.sender,
       correlationId: row.correlation_id,
       code: row.code,
       body: row.body,
@@ -125,9 +131,9 @@ export class PostgresRejectOperations {
         plainArray(frames.map(({ events }) => events)),
         bytesArray(frames.map(({ frame }) => frame)),
       ]);
-      const entries = rejects.flatMap(({ id, oldValues, newValues }) =>
+      const entries = rejects.flatMap(({ id, kind, oldValues, newValues }) =>
         claimed.has(id)
-          ? [entryOf('UPDATE', id, oldValues, { ...newValues, resubmission_id: resubmissionId })]
+          ? [entryOf('UPDATE', kind, id, oldValues, { ...newValues, resubmission_id: resubmissionId })]
           : [],
       );
       await recordChanges(transaction, entries, author);
@@ -159,8 +165,20 @@ export class PostgresRejectOperations {
     return this.#connection.transaction(async (transaction) => {
       await lockTotals(transaction, 'list_reject_keys', [...ids]);
       const rows = await transaction.rows<{ id: string; old_values: object }>('discard_rejects', [[...ids]]);
-      const entries = rows.map((row) => entryOf('DELETE', row.id, row.old_values, null));
-      if (entries.length > 0) await recordChanges(transaction, entries, author);
+      const entries = rows.map((row) => entryOf('DELETE', 'reject', row.id, row.old_values, null));
+      await recordChanges(transaction, entries, author);
+      return new Set(rows.map(({ id }) => id));
+    });
+  }
+
+  /** As `discard`, of quarantined events. */
+  discardQuarantined(ids: readonly string[], author: ChangeAuthor): Promise<ReadonlySet<string>> {
+    return this.#connection.transaction(async (transaction) => {
+      const rows = await transaction.rows<{ id: string; old_values: object }>('discard_quarantined_events', [
+        [...ids],
+      ]);
+      const entries = rows.map((row) => entryOf('DELETE', 'quarantine', row.id, row.old_values, null));
+      await recordChanges(transaction, entries, author);
       return new Set(rows.map(({ id }) => id));
     });
   }
@@ -174,29 +192,10 @@ async function lockTotals(transaction: Transaction, keysOf: string, value: unkno
 
 function entryOf(
   operation: 'UPDATE' | 'DELETE',
+  kind: WholeReject['kind'],
   id: string,
   oldValues: object,
   newValues: object | null,
-): Record<string, unknown> {
-  return {
-    operation,
-    resource: RESOURCE,
-    record_key: id,
-    old_values: oldValues,
-    new_values: newValues,
-  };
-}
-
-/** Rejects are no configuration: their changes are in the same log, and make no new version of it. */
-async function recordChanges(
-  transaction: Transaction,
-  entries: readonly Record<string, unknown>[],
-  { changedBy, reason = null, correlationId = null }: ChangeAuthor,
-): Promise<void> {
-  await transaction.rows('insert_config_audit_entries', [
-    storableJson(entries),
-    storableText(changedBy),
-    reason === null ? null : storableText(reason),
-    correlationId === null ? null : storableText(correlationId),
-  ]);
+): ConfigurationChange {
+  return { operation, resource: RESOURCES[kind], recordKey: id, oldValues, newValues };
 }

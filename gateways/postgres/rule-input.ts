@@ -9,7 +9,7 @@ import { CodedError, codeOf } from '../../runtime/errors.ts';
 import { storableText } from './storable-text.ts';
 
 /** A rule to apply. Found by `id`, else by `name`, else created. What is left out has its default: this is the whole rule. */
-export type RuleInput = Partial<Omit<RuleRow, 'version'>> & {
+export type RuleInput = Partial<Omit<RuleRow, 'version' | 'suspended'>> & {
   name?: string | null;
   prod_handling: Handling;
   dev_handling: Handling;

@@ -8,7 +8,7 @@ import type { Destination, RuleRow } from '../../actors/ports.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import { checkedHostname, checkedId, checkedInteger, checkedText } from './checked-input.ts';
 import { changeConfiguration } from './configuration-change.ts';
-import type { ChangeAuthor, RecordChange } from './configuration-change.ts';
+import type { ChangeAuthor, ChangedConfiguration, RecordChange } from './configuration-change.ts';
 import type { Connection, Statements, Transaction } from './connection.ts';
 import { putDestinations } from './destination-store.ts';
 import { addDevelopmentHosts } from './development-host-store.ts';
@@ -17,6 +17,8 @@ import type { Precondition } from './item-version.ts';
 import { pageOf, rowsFor } from './page.ts';
 import type { Page } from './page.ts';
 import { removeRecords } from './remove-records.ts';
+import { requireRoomForRules } from './rule-limit.ts';
+import { RuleReader } from './rule-reader.ts';
 import { invalidRule, refusedRule, ruleValues } from './rule-input.ts';
 import type { RuleInput } from './rule-input.ts';
 import { putTeams } from './team-store.ts';
@@ -92,12 +94,23 @@ interface ChangedRule {
 }
 const INT4_MIN = -2_147_483_648;
 const INT4_MAX = 2_147_483_647;
+/** Of a new rule whose id is given: the next ones that are not go on from there, and there must be some left. */
+const GIVEN_ID_MAX = 2_000_000_000;
+
+export interface RuleStoreOptions {
+  rulesMax?: number;
+  /** Rejects when this set, as it would be, is too much for a node: then nothing changes. */
+  judgeSet?: (rules: readonly RuleRow[]) => Promise<void>;
+}
 
 export class PostgresRuleStore {
   readonly #connection: Connection;
+  readonly #options: RuleStoreOptions;
+  readonly #reader = new RuleReader();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, options: RuleStoreOptions = {}) {
     this.#connection = connection;
+    this.#options = options;
   }
 
   /** All rules, active or not, in the order they are tried. Errors: those of Connection. */
@@ -126,9 +139,9 @@ export class PostgresRuleStore {
     return find(this.#connection, checkedId(id));
   }
 
-  /** Errors: E_EXISTS (its name is taken), E_RULE_INVALID, E_ROW_INVALID, those of Connection. */
+  /** Errors: E_EXISTS (its name is taken), E_RULE_SET_TOO_LARGE, E_RULE_INVALID, E_ROW_INVALID, those of Connection. */
   async create(rule: WholeRule, author: ChangeAuthor): Promise<StoredRule> {
-    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+    const { result } = await this.#change(author, async (transaction, record) => {
       const { name } = rule;
       const [taken] = await findRules(transaction, [], typeof name === 'string' ? [name] : []);
       if (taken !== undefined) throw alreadyExists(`a rule with the name ${name}`, 'name');
@@ -138,7 +151,7 @@ export class PostgresRuleStore {
   }
 
   /**
-   * Undefined when there is no such rule. Errors: E_VERSION_STALE, E_EXISTS (its new name is another rule's),
+   * Undefined when there is no such rule. Lifts its suspension, also when nothing else changes. Errors: E_VERSION_STALE, E_EXISTS (its new name is another rule's),
    * E_RULE_INVALID, E_ROW_INVALID, those of Connection.
    */
   async replace(
@@ -148,7 +161,7 @@ export class PostgresRuleStore {
     author: ChangeAuthor,
   ): Promise<StoredRule | undefined> {
     checkedId(id);
-    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+    const { result } = await this.#change(author, async (transaction, record) => {
       const { name } = rule;
       const found = await findRules(transaction, [id], typeof name === 'string' ? [name] : []);
       const current = found.find((known) => known.id === id && !known.is_deleted);
@@ -163,7 +176,7 @@ export class PostgresRuleStore {
   /** False when there is no such rule. Errors: E_VERSION_STALE, E_ROW_INVALID, those of Connection. */
   async remove(id: number, precondition: Precondition, author: ChangeAuthor): Promise<boolean> {
     checkedId(id);
-    const { result } = await changeConfiguration(this.#connection, author, async (transaction, record) => {
+    const { result } = await this.#change(author, async (transaction, record) => {
       const current = await find(transaction, id);
       requireVersion(`rule ${id}`, current?.version ?? null, precondition);
       return (await removeRecords(transaction, 'alert_rules', [id], record)) > 0;
@@ -179,36 +192,51 @@ export class PostgresRuleStore {
   }
 
   /**
-   * Errors: E_RULE_INVALID (which rule, and the constraint it breaks), E_VERSION_CONFLICT, E_ROW_INVALID,
-   * E_DESTINATION_INVALID, and those of Connection. After any of them nothing has changed.
+   * Errors: E_RULE_INVALID (which rule, and the constraint it breaks), E_VERSION_CONFLICT, E_RULE_SET_TOO_LARGE,
+   * E_ROW_INVALID, E_DESTINATION_INVALID, and those of Connection. After any of them nothing has changed.
    */
   async applyConfiguration(input: ConfigurationInput, author: ChangeAuthor): Promise<AppliedConfiguration> {
     const counts = { created: 0, updated: 0, deleted: 0 };
-    const { result: rules, snapshotVersion } = await changeConfiguration(
-      this.#connection,
-      author,
-      async (transaction, record) => {
-        const count: RecordChange = (change) => {
-          counts[COUNTED_AS[change.operation]]++;
-          record(change);
-        };
-        await remove(transaction, input.remove ?? {}, count);
-        const applied = await applyRules(transaction, input.rules ?? [], count);
-        const hosts = input.development_hosts ?? [];
-        await addDevelopmentHosts(transaction, hosts.map(checkedHostname), count);
-        // Two spellings of one host: the last one given holds.
-        const teams = Object.entries(input.teams ?? {});
-        const byHost = teams.map(([host, team]): [string, string] => [
-          checkedHostname(host),
-          checkedText(team, 'team'),
-        ]);
-        await putTeams(transaction, new Map(byHost), count);
-        await putDestinations(transaction, input.destinations ?? [], count);
-        return applied;
-      },
-    );
+    const { result: rules, snapshotVersion } = await this.#change(author, async (transaction, record) => {
+      const count: RecordChange = (change) => {
+        counts[COUNTED_AS[change.operation]]++;
+        record(change);
+      };
+      await remove(transaction, input.remove ?? {}, count);
+      const applied = await applyRules(transaction, input.rules ?? [], count);
+      const hosts = input.development_hosts ?? [];
+      await addDevelopmentHosts(transaction, hosts.map(checkedHostname), count);
+      // Two spellings of one host: the last one given holds.
+      const teams = Object.entries(input.teams ?? {});
+      const byHost = teams.map(([host, team]): [string, string] => [
+        checkedHostname(host),
+        checkedText(team, 'team'),
+      ]);
+      await putTeams(transaction, new Map(byHost), count);
+      await putDestinations(transaction, input.destinations ?? [], count);
+      return applied;
+    });
     const unchanged = givenIn(input) - counts.created - counts.updated;
     return { ...counts, unchanged, snapshotVersion, rules };
+  }
+
+  /** As changeConfiguration; a change that writes rules must leave a set that every node can have. */
+  #change<T>(
+    author: ChangeAuthor,
+    work: (transaction: Transaction, record: RecordChange) => Promise<T>,
+  ): Promise<ChangedConfiguration<T>> {
+    const { rulesMax, judgeSet } = this.#options;
+    return changeConfiguration(this.#connection, author, async (transaction, record) => {
+      let areWritten = false;
+      const result = await work(transaction, (change) => {
+        areWritten ||= change.resource === 'alert_rules' && change.operation !== 'DELETE';
+        record(change);
+      });
+      if (!areWritten) return result;
+      await requireRoomForRules(transaction, rulesMax);
+      await judgeSet?.(await this.#reader.read(transaction));
+      return result;
+    });
   }
 }
 
@@ -244,18 +272,20 @@ async function applyRules(
   if (rules.length === 0) return [];
   const known = await findKnown(transaction, rules);
   const applied: AppliedRule[] = [];
+  const written = new Set<number>();
   for (const [index, rule] of rules.entries()) {
     const found = known[index];
-    requireExpectedVersion(rule, index, found);
     const name = rule.name ?? null;
     const changed = await writeRule(transaction, record, found, rule, index);
     if (changed === undefined) {
       applied.push({ id: found?.id ?? 0, name, version: found?.version ?? 0, outcome: 'unchanged' });
       continue;
     }
+    written.add(index);
     const { id, version, isNew } = changed;
     applied.push({ id, name, version, outcome: isNew ? 'created' : 'updated' });
   }
+  requireExpectedVersions(rules, known, written);
   if (rules.some((rule) => rule.id !== undefined)) await transaction.rows('advance_rule_ids');
   return applied;
 }
@@ -267,12 +297,13 @@ async function writeRule(
   found: FoundRule | undefined,
   rule: RuleInput,
   index: number,
+  isLifting = false,
 ): Promise<{ id: number; version: number; isNew: boolean } | undefined> {
   const values = ruleValues(rule, index);
   try {
     const [changed] = await (found === undefined
       ? transaction.rows<ChangedRule>('insert_rule', [rule.id ?? null, ...values])
-      : transaction.rows<ChangedRule>('update_rule', [found.id, ...values]));
+      : transaction.rows<ChangedRule>('update_rule', [found.id, ...values, isLifting]));
     if (changed === undefined) return undefined;
     const { id, version } = changed;
     const isNew = found === undefined || found.is_deleted;
@@ -303,7 +334,7 @@ async function putRule(
     // The table would say so only at the end of the transaction, without naming the rule.
     throw invalidRule(rule, 0, `clears: there is no rule ${String(clears)}`, { field: 'clears' });
   }
-  const changed = await writeRule(transaction, record, current, rule, 0);
+  const changed = await writeRule(transaction, record, current, rule, 0, true);
   const id = changed?.id ?? current?.id ?? 0;
   const stored = await find(transaction, id);
   if (stored !== undefined) return stored;
@@ -338,6 +369,27 @@ async function findKnown(
   const seen = new Set<string>();
   return rules.map((rule, index) => {
     const known = findFor(rule, byId, byName);
+    if (known === undefined && (rule.id ?? 0) > GIVEN_ID_MAX) {
+      throw invalidRule(
+        rule,
+        index,
+        `there is no rule ${rule.id}, and a new one has an id of at most ${GIVEN_ID_MAX}`,
+        {
+          field: 'id',
+        },
+      );
+    }
+    const namesake = typeof rule.name === 'string' ? byName.get(rule.name) : undefined;
+    if (namesake !== undefined && namesake.id !== (known?.id ?? namesake.id)) {
+      throw invalidRule(
+        rule,
+        index,
+        `its name is that of rule ${namesake.id}, which must get another one before`,
+        {
+          field: 'name',
+        },
+      );
+    }
     const keys = [
       ...(known === undefined ? [] : [`id ${known.id}`]),
       ...(rule.id === undefined ? [] : [`id ${rule.id}`]),
@@ -358,18 +410,32 @@ function findFor(
   return typeof rule.name === 'string' ? byName.get(rule.name) : undefined;
 }
 
-function requireExpectedVersion(rule: RuleInput, index: number, found: FoundRule | undefined): void {
-  if (rule.expected_version === undefined) return;
-  const version = found === undefined || found.is_deleted ? null : found.version;
-  if (version === rule.expected_version) return;
-  throw new CodedError(
-    'E_VERSION_CONFLICT',
-    version === null ? `rule ${index + 1} is gone` : `rule ${index + 1} is at version ${version} by now`,
-    {
-      mend: 'Read it again and repeat the change; nothing was changed.',
-      details: { index, id: found?.id ?? null, expected: rule.expected_version, found: version },
-    },
-  );
+/**
+ * Of the rules that were written: who wants what is there already is in nobody's way, so that a document can be applied
+ * twice. Errors: E_VERSION_CONFLICT, with `details.faults` for every rule that was changed meanwhile.
+ */
+function requireExpectedVersions(
+  rules: readonly RuleInput[],
+  known: readonly (FoundRule | undefined)[],
+  written: ReadonlySet<number>,
+): void {
+  const faults = rules.flatMap(({ name, id, expected_version: expected }, index) => {
+    const found = known[index];
+    const version = found === undefined || found.is_deleted ? null : found.version;
+    if (expected === undefined || version === expected || !written.has(index)) return [];
+    const called = name ?? found?.name ?? id ?? '';
+    const why =
+      version === null
+        ? `of rule ${called} is ${expected}, and the rule is gone`
+        : `of rule ${called} is ${expected}, and the rule is at version ${version} by now`;
+    const mend = 'Read it again and repeat the change.';
+    return [{ field: `rules[${index}].expected_version`, value: String(expected), why, mend }];
+  });
+  if (faults.length === 0) return;
+  throw new CodedError('E_VERSION_CONFLICT', faults.map(({ field, why }) => `${field} ${why}`).join('\n'), {
+    mend: 'Read these rules again and repeat the change; nothing was changed.',
+    details: { faults },
+  });
 }
 
 function caseFolded(hostname: string): string {

@@ -1,12 +1,14 @@
 /**
- * Reads everything people configure, at one version. Invariant: no snapshot mixes two versions, since all of it
- * is read in one repeatable-read transaction and every change raises the version in its own.
+ * Reads everything people configure, at one version; of rules only those that changed since the last time (RuleReader).
+ * Invariant: no snapshot mixes two versions, since all of it is read in one repeatable-read transaction and every change
+ * raises the version in its own.
  */
-import type { RuleRow, Snapshot } from '../../actors/ports.ts';
+import type { Snapshot } from '../../actors/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Connection } from './connection.ts';
 import { readDestinations } from './destination-store.ts';
 import { readKeyRecords } from './key-store.ts';
+import { RuleReader } from './rule-reader.ts';
 import { readSettingValues } from './settings-store.ts';
 
 /** So long after its end a key is still known as one that has expired. */
@@ -14,6 +16,7 @@ const EXPIRED_KEYS_KEPT_MS = 24 * 3_600_000;
 
 export class PostgresSnapshotSource {
   readonly #connection: Connection;
+  readonly #rules = new RuleReader();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -36,7 +39,7 @@ export class PostgresSnapshotSource {
         const { snapshot_version } = await transaction.row<{ snapshot_version: number }>(
           'read_config_version',
         );
-        const rules = await transaction.rows<RuleRow>('list_rules');
+        const rules = await this.#rules.read(transaction);
         const hosts = await transaction.rows<{ hostname: string }>('list_development_hosts');
         const teams = await transaction.rows<{ hostname: string; team: string }>('list_device_teams');
         const keptFromMs = systemClock.wallMs() - EXPIRED_KEYS_KEPT_MS;

@@ -62,11 +62,10 @@ export class SnapshotChannel {
     this.#hearing.on('message', () => this.#ring());
   }
 
-  /** Errors: E_SNAPSHOT_TOO_LARGE, E_SNAPSHOT_CHANNEL (transient). */
-  async publish(snapshot: Snapshot): Promise<void> {
-    const document = JSON.stringify(snapshot);
-    this.#requireSize(Buffer.byteLength(document));
+  /** `document`: the snapshot as JSON, where it is at hand. Errors: E_SNAPSHOT_TOO_LARGE, E_SNAPSHOT_CHANNEL (transient). */
+  async publish(snapshot: Snapshot, document = JSON.stringify(snapshot)): Promise<void> {
     const { version } = snapshot;
+    this.#requireSize(Buffer.byteLength(document));
     await this.#ask(() =>
       this.#connection
         .multi()

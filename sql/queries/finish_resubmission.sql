@@ -1,8 +1,13 @@
--- Marks the rejects of a resubmission as resubmitted, counts them, and forgets it with its frames. Again it does nothing.
+-- Marks the rejects and quarantined events of a resubmission as resubmitted, counts the rejects, and forgets it with its
+-- frames. Again it does nothing.
 -- $1 resubmission_id.
 -- Rows: none.
 WITH gone AS (
   DELETE FROM resubmissions WHERE id = $1::text
+), events AS (
+  UPDATE quarantined_events SET
+    state = 'resubmitted', resubmission_id = NULL, resubmitted_at = now(), replays = replays + 1
+  WHERE resubmission_id = $1::text
 ), marked AS (
   UPDATE rejects SET state = 'resubmitted', resubmission_id = NULL, resubmitted_at = now(), replays = replays + 1
   WHERE resubmission_id = $1::text

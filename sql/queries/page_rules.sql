@@ -7,8 +7,12 @@ SELECT id, name, version, match_string, match_type, case_sensitive, trap_oid, sy
   clears,
   to_char(active_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS active_from,
   to_char(active_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS active_until,
-  is_active, tests
-FROM alert_rules
+  is_active, tests,
+  CASE WHEN rule_id IS NOT NULL THEN jsonb_build_object(
+    'at', to_char(suspended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'reason', reason, 'event_id', event_id
+  ) END AS suspended
+FROM alert_rules LEFT JOIN rule_suspensions ON rule_id = id AND rule_version = version
 WHERE deleted_at IS NULL
   AND ($2::integer IS NULL OR (priority, id) > ($1::integer, $2::integer))
   AND ($3::text IS NULL OR strpos(

@@ -1,5 +1,5 @@
 -- Gives a rule new values, the next version and life again if it was deleted; does nothing when it has them already.
--- $1 id; $2 to $24 as in insert_rule.
+-- $1 id; $2 to $24 as in insert_rule; $25 whether a suspended rule gets its next version all the same.
 -- Rows: one, or none when nothing changed; id integer, version integer, row_values jsonb (all columns).
 UPDATE alert_rules SET
   name = $2::text, match_string = $3::text, match_type = $4::text, case_sensitive = $5::boolean, trap_oid = $6::text,
@@ -9,7 +9,9 @@ UPDATE alert_rules SET
   signature = $19::text, clears = $20::integer, active_from = $21::timestamptz, active_until = $22::timestamptz,
   is_active = $23::boolean, tests = $24::jsonb,
   version = version + 1, updated_at = now(), deleted_at = NULL
-WHERE id = $1::integer AND (deleted_at IS NOT NULL OR ROW(
+WHERE id = $1::integer AND (deleted_at IS NOT NULL OR ($25::boolean AND EXISTS (
+  SELECT FROM rule_suspensions WHERE rule_id = id AND rule_version = version
+)) OR ROW(
   name, match_string, match_type, case_sensitive, trap_oid, syslog_severity, severity_op, host, program, facility,
   network, priority, continue, prod_handling, dev_handling, team_assignment, severity, signature, clears, active_from,
   active_until, is_active, tests

@@ -5,7 +5,8 @@ import type { Alert, AuditRow } from '../../../actors/event.ts';
 import { createAuditMonths } from '../../../gateways/postgres/audit-months.ts';
 import { PostgresAuditStore } from '../../../gateways/postgres/audit-store.ts';
 import { openConnection } from '../../../gateways/postgres/connection.ts';
-import { SERVER_TIMEOUT_MS, ownDatabase } from './own-database.ts';
+import type { Connection } from '../../../gateways/postgres/connection.ts';
+import { SERVER_TIMEOUT_MS, ownDatabase, rejectionOf } from './own-database.ts';
 import type { OwnDatabase } from './own-database.ts';
 
 const NOW_MS = Date.now();
@@ -185,6 +186,127 @@ describe('PostgresAuditStore', function () {
       ),
       { numRuns: 30 },
     ));
+
+  describe('whether rows are copied in or inserted', () => {
+    /** Counts how batches are stored; `isCopyRefused` leaves only the insert. */
+    function storeOf(isCopyRefused = false): { store: PostgresAuditStore; ways: string[] } {
+      const ways: string[] = [];
+      const { connection } = database;
+      const watched: Connection = {
+        ...connection,
+        async copyIn(name, rows) {
+          if (isCopyRefused) throw new RangeError('not now');
+          ways.push('copy');
+          await connection.copyIn(name, rows);
+        },
+        rows<Row>(name: string, values?: readonly unknown[]) {
+          ways.push(name.split('_')[0]!);
+          return connection.rows<Row>(name, values);
+        },
+      };
+      return { store: new PostgresAuditStore(watched), ways };
+    }
+
+    it('stores the same', () => {
+      const text = fc.oneof(
+        fc.string({ unit: 'binary', maxLength: 20 }),
+        fc.constantFrom('', '\\', '\\N', '"', "'", '\t', '\r\n', '{}', 'NULL', '\0', '\u{1f525}'),
+      );
+      const orNull = <T>(given: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(given);
+      const integer = fc.integer({ min: -2_147_483_648, max: 2_147_483_647 });
+      const changes = fc.record<Partial<AuditRow>>({
+        receivedAtMs: fc.integer({ min: 0, max: Date.UTC(2199, 11, 31) }),
+        eventTimeMs: fc.integer({ min: Date.UTC(1, 0, 1), max: Date.UTC(2199, 11, 31) }),
+        clockSkewed: fc.boolean(),
+        textRepaired: fc.boolean(),
+        hostname: text,
+        severity: orNull(fc.nat(7)),
+        environment: fc.constantFrom('prod', 'dev'),
+        team: orNull(text),
+        ruleId: orNull(integer),
+        ruleVersion: orNull(integer),
+        ruleSetVersion: fc.maxSafeNat(),
+        decision: fc.constantFrom('Page_and_ticket', 'Ignore', 'Unmatched'),
+        matches: fc.array(fc.constant({ rule_id: 1, rule_version: 2, handling: 'Ignore' as const }), {
+          maxLength: 2,
+        }),
+        alerts: fc.array(
+          text.map((description) => alertOf('e', { description })),
+          { maxLength: 2 },
+        ),
+        correlationId: text,
+        raw: fc.oneof(text, fc.constant('x\u{10400}'.repeat(20_000))),
+        rawBytes: orNull(fc.uint8Array({ maxLength: 40 })),
+      });
+      return fc.assert(
+        fc.asyncProperty(fc.array(changes, { minLength: 1, maxLength: 4 }), async (all) => {
+          const rows = all.map((change, at) => rowOf(`e-${at}`, change));
+          const kept = [];
+          for (const isCopyRefused of [false, true]) {
+            await database.sql('DELETE FROM event_audit_log');
+            const { store: one, ways } = storeOf(isCopyRefused);
+            const standing = await one.insert(rows);
+            expect(ways).to.deep.equal([isCopyRefused ? 'insert' : 'copy']);
+            kept.push({
+              standing,
+              rows: await database.sql('SELECT * FROM event_audit_log ORDER BY event_id'),
+            });
+          }
+          expect(kept[0]).to.deep.equal(kept[1]);
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it('inserts a batch of which something is there, and the next, and copies again when all is new', async () => {
+      const { store: one, ways } = storeOf();
+      const batch = (from: number): AuditRow[] =>
+        Array.from({ length: 3 }, (_, at) => rowOf(`e-${from + at}`));
+      await one.insert(batch(0));
+      expect(ways.splice(0)).to.deep.equal(['copy']);
+      const standing = await one.insert(batch(2));
+      expect(standing.map(({ isFirst }) => isFirst)).to.deep.equal([false, true, true]);
+      expect(ways.splice(0)).to.deep.equal(['copy', 'insert', 'find']);
+      await one.insert(batch(10));
+      expect(ways.splice(0)).to.deep.equal(['insert']);
+      await one.insert(batch(20));
+      expect(ways.splice(0)).to.deep.equal(['copy']);
+      expect(await database.sql('SELECT count(*)::int FROM event_audit_log')).to.deep.equal([{ count: 11 }]);
+    });
+
+    it('says of a row that cannot be stored what is wrong, and keeps none of its batch', async () => {
+      const { store: one } = storeOf();
+      const broken: Partial<AuditRow>[] = [{ ruleId: 2 ** 40 }, { environment: 'test' as never }];
+      for (const change of broken) {
+        const error = await rejectionOf(one.insert([rowOf('e-0'), rowOf('e-1', change)]));
+        expect(error).to.include({ code: 'E_ROW_INVALID', kind: 'permanent' });
+      }
+      expect(await database.sql('SELECT 1 FROM event_audit_log')).to.deep.equal([]);
+    });
+
+    it('knows a row again at any time of receipt', async () => {
+      const times = [
+        0,
+        1,
+        NOW_MS,
+        LONG_AGO_MS,
+        Date.UTC(2199, 11, 31, 23, 59, 59, 999),
+        Date.UTC(2200, 0, 1),
+        Date.UTC(9999, 0, 1, 0, 0, 0, 7),
+      ];
+      for (const receivedAtMs of times) {
+        const { store: one } = storeOf();
+        const standing = [
+          ...(await one.insert([rowOf('e-0', { receivedAtMs })])),
+          ...(await one.insert([rowOf('e-0', { receivedAtMs })])),
+        ];
+        expect(
+          standing.map(({ isFirst }) => isFirst),
+          String(receivedAtMs),
+        ).to.deep.equal([true, false]);
+      }
+    });
+  });
 
   describe('when an event was decided before', () => {
     it('gives back the decision that stands, beside the new ones, in order', async () => {

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { sleep, systemClock } from '../../../runtime/clock.ts';
 import { toWire } from '../../../runtime/errors.ts';
+import { BinaryRows } from '../../../gateways/postgres/copy-in.ts';
 import { openConnection } from '../../../gateways/postgres/connection.ts';
 import type { Connection } from '../../../gateways/postgres/connection.ts';
 import { migrate } from '../../../gateways/postgres/migrate.ts';
@@ -222,6 +223,13 @@ describe('openConnection', function () {
       errors.push(await rejectionOf(connection.rows('read_config_version')));
       server.kill('SIGCONT');
       expect(await connection.rows('read_config_version')).to.have.length(1);
+
+      // Frozen, when rows are copied in.
+      const noRows = new BinaryRows(0).end();
+      server.kill('SIGSTOP');
+      errors.push(await rejectionOf(connection.copyIn('copy_audit_rows', noRows)));
+      server.kill('SIGCONT');
+      await connection.copyIn('copy_audit_rows', noRows);
 
       // Killed in the middle of a statement.
       const query = rejectionOf(slowQuery(migrating, 30));

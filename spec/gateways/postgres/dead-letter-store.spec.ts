@@ -32,6 +32,7 @@ const LETTER: DeadLetter = {
   attempts: 2,
   firstFailedAtMs: 1_900_000_000_000,
   lastFailedAtMs: 1_900_000_000_500,
+  replays: 0,
 };
 
 describe('PostgresDeadLetterStore', function () {
@@ -46,7 +47,7 @@ describe('PostgresDeadLetterStore', function () {
 
   function letters(): Promise<unknown[]> {
     return database.sql(
-      `SELECT alert, partition, destination, reason, error, attempts,
+      `SELECT alert, partition, destination, reason, error, attempts, replays,
          (extract(epoch FROM first_failed_at) * 1000)::float8 AS "firstFailedAtMs",
          (extract(epoch FROM last_failed_at) * 1000)::float8 AS "lastFailedAtMs" FROM dead_letters`,
     );

@@ -191,6 +191,8 @@ describe('PostgresFailureLog', function () {
       reason: 'E_BOOM',
       history: ['E_BOOM: first', 'E_BOOM: 4'],
       replays: 0,
+      state: 'quarantined',
+      resubmittedAtMs: null,
       bodyBytes: 3,
       body: Buffer.from([0, 255, 4]),
     });

@@ -21,6 +21,9 @@ const NOC: Destination = {
   ratePerSecond: 2.5,
   concurrency: 4,
   timeoutMs: 5_000,
+  staleAfterMs: 60_000,
+  collapse: false,
+  hold: null,
 };
 /** What no text field takes. */
 const BAD_TEXTS: [string, unknown][] = [
@@ -201,6 +204,22 @@ describe('configured items', function () {
   });
 
   describe('PostgresDestinationStore', () => {
+    it('holds one, which is recorded, published and kept when it is replaced, until that is ended', async () => {
+      await destinations.put(NOC, {}, AUTHOR);
+      const hold = { kind: 'pause', untilMs: 5, reason: 'upgrade', sinceMs: 1, by: 'nils' } as const;
+      const held = await destinations.hold('noc', hold, AUTHOR);
+      expect(held).to.deep.include({ ...NOC, hold, version: held?.version ?? 0 });
+      expect(await lastEntry()).to.deep.include({ ...AUTHOR, operation: 'UPDATE', resource: 'destinations' });
+      expect((await source.load()).destinations).to.deep.equal([{ ...NOC, hold }]);
+      const before = await version();
+      expect(await destinations.hold('noc', hold, AUTHOR)).to.deep.equal(held);
+      expect(await version()).to.equal(before);
+      const replaced = await destinations.put({ ...NOC, concurrency: 9 }, {}, AUTHOR);
+      expect(replaced).to.deep.include({ hold, concurrency: 9, version: (held?.version ?? 0) + 1 });
+      expect((await destinations.hold('noc', null, AUTHOR))?.hold).to.equal(null);
+      expect(await destinations.hold('nobody', hold, AUTHOR)).to.equal(undefined);
+    });
+
     it('sets, changes, lists and removes a destination, with a version that only rises', async () => {
       const first = await destinations.put(NOC, { expectedVersion: null }, AUTHOR);
       const { version: at, updatedAtMs: _updatedAtMs, ...stored } = first;
@@ -222,6 +241,25 @@ describe('configured items', function () {
       expect(await destinations.remove('noc', {}, AUTHOR)).to.equal(true);
       expect(await destinations.remove('noc', {}, AUTHOR)).to.equal(false);
       expect(await destinations.put(NOC, {}, AUTHOR)).to.include({ version: at + 2 });
+    });
+
+    it('keeps what only some kinds have, and lets it go again', async () => {
+      const kinds: Destination[] = [
+        { ...NOC, auth: 'basic', template: '{{ id }}', contentType: 'text/plain' },
+        { ...NOC, kind: 'alertmanager', resolveAfterMs: 2_592_000_000 },
+        { ...NOC, kind: 'moogsoft', auth: 'auth_token' },
+        { ...NOC, kind: 'pagerduty' },
+        { ...NOC, kind: 'moogsoft_cloud' },
+        NOC,
+      ];
+      let at = 0;
+      for (const destination of kinds) {
+        const { version: now } = await destinations.put(destination, {}, AUTHOR);
+        expect(now).to.be.above(at);
+        at = now;
+        expect((await source.load()).destinations).to.deep.equal([destination]);
+        expect(await destinations.put(destination, {}, AUTHOR)).to.include({ version: now });
+      }
     });
 
     it('refuses a stale version', async () => {
@@ -246,6 +284,9 @@ describe('configured items', function () {
       ['an endless URL', { url: `https://x/${'y'.repeat(5_000)}` }, 'url'],
       ['a credential instead of a reference', { secretRef: 'hunter2' }, 'destinations_secret_ref'],
       ['no room for anything', { concurrency: 0 }, 'destinations_concurrency_positive'],
+      ['a content type of nothing', { contentType: 'text/plain' }, 'destinations_content_type_of_template'],
+      ['a form that nobody knows', { auth: 'digest' as never }, 'destinations_auth_known'],
+      ['an end that has passed', { resolveAfterMs: 0 }, 'destinations_resolve_after_positive'],
       ['a rate that is none', { ratePerSecond: Number.NaN }, 'destinations_rate_positive'],
       ['a time that is none', { timeoutMs: 1.5 }, '1.5'],
       ['routes of any length', { routes: [{ team: 'x'.repeat(100_000) }] }, 'routes'],

@@ -56,7 +56,12 @@ describe('PostgresRejectOperations', function () {
     resubmissionId: string,
     framesOf: (ids: ReadonlySet<string>) => ResubmissionFrame[] = () => [frame()],
   ): Promise<ReadonlySet<string>> {
-    const rejects = ids.map((id) => ({ id, oldValues: { state: 'parked' }, newValues: { events: 1 } }));
+    const rejects = ids.map((id) => ({
+      id,
+      kind: 'reject' as const,
+      oldValues: { state: 'parked' },
+      newValues: { events: 1 },
+    }));
     return operations.claim({ resubmissionId, store: 'here', rejects, framesOf }, AUTHOR);
   }
 
@@ -205,7 +210,10 @@ describe('PostgresRejectOperations', function () {
     const found = await operations.find([id, 'e-1', 'nothing', "'; DROP TABLE rejects; --"]);
     expect([...found.values()].map(({ kind, state }) => [kind, state])).to.have.deep.members([
       ['reject', 'parked'],
-      ['quarantine', null],
+      ['quarantine', 'parked'],
     ]);
+    expect([...(await operations.discardQuarantined(['e-1', id], AUTHOR))]).to.deep.equal(['e-1']);
+    expect((await operations.find(['e-1'])).size).to.equal(0);
+    expect(await verifyConfigAudit(database.connection)).to.deep.equal([]);
   });
 });

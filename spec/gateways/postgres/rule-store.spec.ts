@@ -48,6 +48,9 @@ const NOC: Destination = {
   ratePerSecond: 2.5,
   concurrency: 4,
   timeoutMs: 5_000,
+  staleAfterMs: null,
+  collapse: true,
+  hold: null,
 };
 
 describe('PostgresRuleStore', function () {
@@ -80,6 +83,7 @@ describe('PostgresRuleStore', function () {
         version: 1,
         active_from: '2031-01-01T00:00:00.500Z',
         active_until: '2032-01-01T00:00:00.000Z',
+        suspended: null,
       },
     ]);
   });
@@ -113,6 +117,7 @@ describe('PostgresRuleStore', function () {
         active_until: null,
         is_active: true,
         tests: [],
+        suspended: null,
       },
     ]);
   });
@@ -171,6 +176,26 @@ describe('PostgresRuleStore', function () {
       await applyRules([ruleOf('a', { id: 41 })]);
       const { rules } = await applyRules([ruleOf('b')]);
       expect(rules[0]?.id).to.be.above(41);
+    });
+
+    it('takes no id from which on none would be left', async () => {
+      const error = await rejectionOf(applyRules([ruleOf('a', { id: 2_147_483_647 })]));
+      expect(error).to.include({ code: 'E_RULE_INVALID' });
+      expect(error.message).to.contain('at most 2000000000');
+      await applyRules([ruleOf('b', { id: 2_000_000_000 })]);
+      await applyRules([ruleOf('c')]);
+      expect(await store.list()).to.have.length(2);
+    });
+
+    it('names the rule whose name another one is to get', async () => {
+      await applyRules([ruleOf('a', { id: 1 }), ruleOf('b', { id: 2 })]);
+      for (const rules of [[ruleOf('b', { id: 1 })], [ruleOf('b', { id: 1 }), ruleOf('a', { id: 2 })]]) {
+        const error = await rejectionOf(applyRules(rules));
+        expect(error.message).to.equal(
+          'rule 1 (b): its name is that of rule 2, which must get another one before',
+        );
+        expect(error['details']).to.include({ field: 'name' });
+      }
     });
 
     it('updates hosts, teams and destinations, and removes what is named', async () => {
@@ -258,9 +283,19 @@ describe('PostgresRuleStore', function () {
       await applyRules([ruleOf('a')]);
       await applyRules([ruleOf('a', { priority: 1, expected_version: 1 })]);
       const late = ruleOf('a', { priority: 2, expected_version: 1 });
-      const error = await rejectionOf(applyRules([late]));
+      const gone = ruleOf('b', { expected_version: 3 });
+      const error = await rejectionOf(applyRules([late, gone]));
       expect(error).to.include({ code: 'E_VERSION_CONFLICT' });
-      expect((await store.list())[0]).to.include({ priority: 1, version: 2 });
+      const { faults } = error['details'] as { faults: { field: string; why: string }[] };
+      expect(faults.map(({ field }) => field)).to.deep.equal([
+        'rules[0].expected_version',
+        'rules[1].expected_version',
+      ]);
+      expect(faults[0]?.why).to.match(/is at version 2 by now$/);
+      const stored = await store.list();
+      expect(stored.map(({ priority, version }) => [priority, version])).to.deep.equal([[1, 2]]);
+      // What is there already is in nobody's way.
+      await applyRules([ruleOf('a', { priority: 1, expected_version: 1 })]);
     });
 
     const destinations: [string, Partial<Destination>, string][] = [

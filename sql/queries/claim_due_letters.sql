@@ -1,0 +1,50 @@
+-- Takes letters that are due to be replayed without a person into a batch, the oldest alerts first; none before an older
+-- one of its signature that waits or is on its way, nor while it is not known what becomes of a later one. One that is
+-- older than an alert of its signature which its destination has taken is not replayed any more: it would reopen what is
+-- over.
+-- $1 partition; $2 destination; $3 reasons that may heal; $4 how many at most; $5 id of the batch.
+-- Rows: alert_id text; none when nothing was there, and there is no batch then.
+WITH picked AS (
+  SELECT alert_id FROM dead_letters AS letter
+  WHERE partition = $1::integer AND destination = $2::text AND state = 'kept' AND retry_at <= now()
+    AND reason = ANY ($3::text[])
+    AND NOT EXISTS (
+      SELECT FROM dead_letters AS older
+      WHERE older.signature_hash = letter.signature_hash
+        AND (older.alert_at, older.alert_order) < (letter.alert_at, letter.alert_order)
+        AND older.destination = letter.destination
+        AND (older.state IN ('queued', 'leaving', 'replayed') OR older.state = 'kept' AND NOT older.is_given_up AND older.reason = ANY ($3::text[])
+          AND (older.retry_at IS NULL OR older.retry_at > now()))
+    )
+    AND NOT EXISTS (
+      SELECT FROM dead_letters AS later
+      WHERE later.signature_hash = letter.signature_hash
+        AND (later.alert_at, later.alert_order) > (letter.alert_at, letter.alert_order)
+        AND later.destination = letter.destination AND later.state IN ('leaving', 'replayed')
+    )
+  ORDER BY alert_at, alert_order, alert_id LIMIT $4::integer FOR UPDATE
+), batch AS (
+  INSERT INTO dead_letter_batches (id, partition) SELECT $5::text, $1::integer WHERE EXISTS (SELECT FROM picked)
+), judged AS (
+  SELECT alert_id, EXISTS (
+    SELECT FROM alert_receipts AS receipt
+    WHERE receipt.signature_hash = letter.signature_hash AND receipt.received_at >= letter.alert_at
+      AND (receipt.received_at > letter.alert_at OR alert_order(receipt.event_ids[1]) > letter.alert_order)
+      AND receipt.destination = letter.destination
+  ) AS is_superseded
+  FROM dead_letters AS letter WHERE alert_id IN (SELECT alert_id FROM picked)
+), claimed AS (
+  UPDATE dead_letters AS letter SET
+    state = 'leaving',
+    batch_id = $5::text,
+    batch_end = CASE WHEN is_superseded THEN 'superseded' ELSE 'replayed' END,
+    replays = replays + CASE WHEN is_superseded THEN 0 ELSE 1 END,
+    automatic_replays = automatic_replays + CASE WHEN is_superseded THEN 0 ELSE 1 END,
+    retry_at = NULL,
+    edited_alert = NULL
+  FROM judged WHERE letter.alert_id = judged.alert_id
+  RETURNING letter.alert_id, replays, is_superseded
+)
+INSERT INTO dead_letter_replays (alert_id, nth, operation_id, is_edited)
+SELECT alert_id, CASE WHEN is_superseded THEN replays + 1 ELSE replays END, NULL, false FROM claimed
+RETURNING alert_id
