@@ -4,6 +4,9 @@
  * An event is stored as received (bytes) and normalised only when it is matched, so that a better normaliser never
  * needs a migration of what is queued.
  */
+import type { Origin } from './ingest/origin.ts';
+
+export type { Origin } from './ingest/origin.ts';
 
 /** An event's fields after normalisation. Absent means the sender did not say; it is never guessed. */
 export interface NormalizedEvent {
@@ -46,9 +49,14 @@ export type Environment = 'prod' | 'dev';
 
 /** What leaves: one alert for one destination. Never carries a credential. */
 export interface Alert {
-  /** First 32 hex digits of SHA-256 of event id, rule id and destination: stable under every retry. */
+  /**
+   * First 32 hex digits of SHA-256 of event id, rule id and destination; of an alert about unmatched events, of host,
+   * fingerprint, beginning of the window and destination; of one about MUTT itself, of signature, minute, status and
+   * destination. Stable under every retry.
+   */
   id: string;
   destination: string;
+  /** None for an alert about unmatched events, which have ended as such, and for one about MUTT itself. */
   event_ids: string[];
   rule_id: number;
   rule_version: number;
@@ -68,6 +76,12 @@ export interface Alert {
   count: number;
   status: 'firing' | 'resolved';
 }
+
+/** The `rule_id` of alerts about MUTT itself. */
+export const OWN_RULE_ID = -1;
+
+/** The `rule_id` of alerts about what no rule matches. */
+export const UNMATCHED_RULE_ID = 0;
 
 export interface RuleMatch {
   rule_id: number;
@@ -97,6 +111,8 @@ export interface AuditRow {
   /** Built from this decision; stored with it, so that audit and alerts can never disagree. */
   alerts: Alert[];
   correlationId: string;
+  /** Who sent it; absent when its frame does not say. */
+  origin?: Origin | undefined;
   /** The event as received, as text (invalid UTF-8 and NUL replaced). */
   raw: string;
   /** The event as received, where `raw` says something else; else null. */

@@ -13,11 +13,16 @@ import { storableText } from './storable-text.ts';
  * bare or in brackets, as RFC 5952 writes it. Never empty unless `text` is blank.
  */
 export function canonicalHostname(text: string): string {
-  let name = storableText(text).trim().toLowerCase();
+  let name = foldedCase(storableText(text).trim());
   if (name.endsWith('.')) name = withoutRoot(name);
   if (!name.includes(':')) return name;
   const isBracketed = name.startsWith('[') && name.endsWith(']');
   return canonicalAddress(isBracketed ? name.slice(1, -1) : name) ?? name;
+}
+
+/** One character for each, as rules compare: `İ` alone would become two. */
+function foldedCase(name: string): string {
+  return name.includes('\u0130') ? name.split('\u0130').map(foldedCase).join('\u0130') : name.toLowerCase();
 }
 
 function withoutRoot(name: string): string {

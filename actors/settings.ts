@@ -16,13 +16,15 @@ export type SettingValues = Record<string, SettingValue>;
 export interface Setting {
   /** Dotted; a unit comes last. */
   readonly key: string;
-  readonly type: 'integer' | 'number' | 'choice' | 'boolean';
+  readonly type: 'integer' | 'number' | 'choice' | 'boolean' | 'text';
   /** Of the value: `threads`, `events`, `ms`; null without one. */
   readonly unit: string | null;
   readonly default: SettingValue;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly choices?: readonly string[];
+  /** Of a text. */
+  readonly charsMax?: number;
   readonly description: string;
   /** Which parts of a node take a change, in words. */
   readonly reacts: string;
@@ -47,8 +49,20 @@ function integer(
   return { type: 'integer', unit, default: fallback, minimum, maximum, ...words };
 }
 
+function ratio(fallback: number, minimum: number, maximum: number, words: Words): Described<number> {
+  return { type: 'number', unit: 'ratio', default: fallback, minimum, maximum, ...words };
+}
+
 function choice<T extends string>(fallback: T, choices: readonly T[], words: Words): Described<T> {
   return { type: 'choice', unit: null, default: fallback, choices, ...words };
+}
+
+function yesOrNo(fallback: boolean, words: Words): Described<boolean> {
+  return { type: 'boolean', unit: null, default: fallback, ...words };
+}
+
+function text(fallback: string, charsMax: number, words: Words): Described<string> {
+  return { type: 'text', unit: null, default: fallback, charsMax, ...words };
 }
 
 /** Parts of one pool; what a machine has room for is usually far less. */
@@ -84,8 +98,33 @@ const TABLE = {
     },
   ),
   'audit.unmatched.policy': choice<'none' | 'sample' | 'all'>('sample', ['none', 'sample', 'all'], {
-    description: 'Which unmatched events get an audit row: none, 1 %, or all.',
+    description:
+      'Which unmatched events get an audit row: none; 1 %, and the first of each template of a host and hour (of a flood of ever new texts that is each); or all.',
     reacts: 'every match thread, from its next batch on',
+  }),
+  'unmatched.threshold': integer('events', 100, 0, 1_000_000_000, {
+    description:
+      'Events of one message template of one host within the window, matched by no rule, that raise one meta-alert. 0: none ever.',
+    reacts: 'every match thread, from its next batch on',
+  }),
+  'unmatched.windowMs': integer('ms', 24 * HOUR_MS, 60_000, 30 * 24 * HOUR_MS, {
+    description:
+      'The window of that count, from its first event on; and how long such a template must be quiet before it may raise another meta-alert.',
+    reacts: 'every match thread, from its next batch on',
+  }),
+  'unmatched.team': text('NETO', 100, {
+    description: 'Team of meta-alerts about hosts that no team claims.',
+    reacts: 'every match thread, from its next meta-alert on',
+  }),
+  'unmatched.alertsPerMinuteMax': integer('alerts', 10, 1, 10_000, {
+    description:
+      'Meta-alerts of one match thread in a minute. Past it the others wait for their turn, and one alert an hour says so.',
+    reacts: 'every match thread, from its next meta-alert on',
+  }),
+  'unmatched.rowsMax': integer('rows', 50_000, 100, 1_000_000, {
+    description:
+      'Templates of hosts that are kept for people to look at. Past it those with the fewest events go; those of which nothing came for 30 days go in any case.',
+    reacts: 'every match thread, within a minute',
   }),
   'mailbox.ingest.eventsMax': integer('events', 10_000_000, 1_000, 1_000_000_000, {
     description:
@@ -152,6 +191,40 @@ const TABLE = {
     description: 'Longest pause of a destination that is down.',
     reacts: 'every forward thread, from the next failed probe on',
   }),
+  'remediation.isEnabled': yesOrNo(true, {
+    description:
+      'Whether dead letters whose reason may heal (no answer, throttled, a failing server, a refused credential) are replayed without a person.',
+    reacts: 'every remediation thread, within a second',
+  }),
+  'remediation.rejected.isRetried': yesOrNo(false, {
+    description:
+      'Whether that is so for alerts too that a destination refused for good (400 and the like): for one that refuses what it should take.',
+    reacts: 'every remediation thread, within a second',
+  }),
+  'remediation.retry.baseMs': integer('ms', 60_000, 10, 24 * HOUR_MS, {
+    description:
+      'Wait before a dead letter is replayed without a person for the first time; it doubles with every further one.',
+    reacts: 'every remediation thread, for letters that fail from then on',
+  }),
+  'remediation.retry.delayMaxMs': integer('ms', 6 * HOUR_MS, 10, 30 * 24 * HOUR_MS, {
+    description: 'Longest wait before a dead letter is replayed without a person.',
+    reacts: 'every remediation thread, for letters that fail from then on',
+  }),
+  'remediation.letter.replaysMax': integer('replays', 10, 1, 1_000, {
+    description:
+      'Replays of one dead letter without a person. Past it it is given up, and a person has to look at it.',
+    reacts: 'every remediation thread, for letters that fail from then on',
+  }),
+  'remediation.rate.perSecondMin': integer('letters/s', 1, 1, 10_000, {
+    description:
+      'Dead letters of one destination that are replayed in a second without a person, at first and after failures.',
+    reacts: 'every remediation thread, at the next change of the rate',
+  }),
+  'remediation.rate.perSecondMax': integer('letters/s', 50, 1, 10_000, {
+    description:
+      'Dead letters of one destination that are replayed in a second without a person, once it takes all of them.',
+    reacts: 'every remediation thread, at the next change of the rate',
+  }),
   'api.rate.requestsPerSecond': integer('requests/s', 100, 1, 100_000, {
     description: 'Requests to the API that one key may make in the long run; past it 429.',
     reacts: 'the admin process, from the next request on',
@@ -163,6 +236,83 @@ const TABLE = {
   'guard.watch.maxSeconds': integer('s', 3_600, 10, 86_400, {
     description: 'Longest time that a guarded change may be watched.',
     reacts: 'the admin process, at the next guarded change',
+  }),
+  'alerts.own.policy': choice<'on' | 'off'>('on', ['on', 'off'], {
+    description: 'Whether MUTT alerts about itself.',
+    reacts: 'the supervisor, within a second; what is open then is resolved',
+  }),
+  'alerts.own.team': text('NETO', 100, {
+    description: 'Team of alerts about MUTT itself: routes of destinations go by it.',
+    reacts: 'the supervisor, from the next alert on',
+  }),
+  'alerts.own.severity': integer('severity', 2, 0, 7, {
+    description: 'Severity (RFC 5424) of alerts about MUTT itself.',
+    reacts: 'the supervisor, from the next alert on',
+  }),
+  'alerts.own.handling': choice<'Page_and_ticket' | 'Page_only' | 'Ticket_only'>(
+    'Page_and_ticket',
+    ['Page_and_ticket', 'Page_only', 'Ticket_only'],
+    {
+      description: 'Handling of alerts about MUTT itself.',
+      reacts: 'the supervisor, from the next alert on',
+    },
+  ),
+  'alerts.own.destinationDownMs': integer('ms', 300_000, 0, 24 * HOUR_MS, {
+    description: 'How long a destination takes no alerts before the others are told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.storeAwayMs': integer('ms', 60_000, 0, 24 * HOUR_MS, {
+    description: 'How long Redis or PostgreSQL is away before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.imbalanceMs': integer('ms', 60_000, 0, 24 * HOUR_MS, {
+    description: 'How long the books of a partition do not balance before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.partitionPausedMs': integer('ms', 300_000, 0, 24 * HOUR_MS, {
+    description:
+      'How long a mailbox of a partition is held back by what is in it, or by a full one behind it, before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.clockJumpMs': integer('ms', 5_000, 100, 24 * HOUR_MS, {
+    description: 'By how much the clock of the machine is set, at once, to be told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.quarantinedPerHourMax': integer('events', 10, 0, 1_000_000_000, {
+    description: 'Events of a node that may end in quarantine within an hour before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.deadLettersPerHourMax': integer('alerts', 100, 0, 1_000_000_000, {
+    description: 'Alerts of a node that may become dead letters within an hour before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.restartsPerHourMax': integer('restarts', 5, 0, 1_000_000, {
+    description: 'Restarts of one thread or process by a fault of its own within an hour before it is told.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.mailboxFillPercent': integer('percent', 80, 20, 100, {
+    description: 'How full the fullest partition of a mailbox is to be told.',
+    reacts: 'the supervisor, within some seconds',
+  }),
+  'alerts.own.resolveAfterMs': integer('ms', 60_000, 0, 24 * HOUR_MS, {
+    description: 'How long a trouble of MUTT must be over before it is told to be.',
+    reacts: 'the supervisor, within a second',
+  }),
+  'alerts.own.postsPerMinuteMax': integer('posts', 30, 1, 10_000, {
+    description: 'POSTs of alerts about MUTT itself in a minute, of one node. Past it they wait.',
+    reacts: 'the supervisor, from the next alert on',
+  }),
+  'slo.ingestor.targetRatio': ratio(0.999, 0.5, 0.999999, {
+    description: 'Share of requests to the ingest port that must not fail by a fault of ours.',
+    reacts: 'the supervisor, at the next question',
+  }),
+  'slo.alerter.targetRatio': ratio(0.999, 0.5, 0.999999, {
+    description: 'Share of events that must be decided, and not end in quarantine.',
+    reacts: 'the supervisor, at the next question',
+  }),
+  'slo.forwarder.targetRatio': ratio(0.995, 0.5, 0.999999, {
+    description: 'Share of deliveries that must not fail by a fault of the destination or on the way to it.',
+    reacts: 'the supervisor, at the next question',
   }),
 } as const satisfies Record<string, Described<SettingValue>>;
 
@@ -203,22 +353,30 @@ export function checkSetting(key: string, value: unknown): asserts value is Sett
 }
 
 /** What may be set, in words: `a whole number from 1 to 64`. */
-export function allowedValues({ type, minimum, maximum, choices }: Setting): string {
+export function allowedValues({ type, minimum, maximum, choices, charsMax }: Setting): string {
   if (type === 'boolean') return 'true or false';
+  if (type === 'text') return `a text of 1 to ${charsMax} characters, not blank`;
   if (type === 'choice') return `one of ${(choices ?? []).join(', ')}`;
   return `a ${type === 'integer' ? 'whole ' : ''}number from ${minimum} to ${maximum}`;
 }
 
 function faultOf(
-  { type, minimum = -Infinity, maximum = Infinity, choices }: Setting,
+  { type, minimum = -Infinity, maximum = Infinity, choices, charsMax = Infinity }: Setting,
   value: unknown,
   allowed: string,
 ): string | undefined {
   const fault = `is not ${allowed}`;
   if (type === 'boolean') return typeof value === 'boolean' ? undefined : fault;
   if (type === 'choice') return choices?.includes(value as string) === true ? undefined : fault;
+  if (type === 'text') return isText(value, charsMax) ? undefined : fault;
   const isNumber = type === 'integer' ? Number.isSafeInteger(value) : Number.isFinite(value);
   return isNumber && (value as number) >= minimum && (value as number) <= maximum ? undefined : fault;
+}
+
+/** Storable everywhere, and one line. */
+function isText(value: unknown, charsMax: number): boolean {
+  if (typeof value !== 'string' || value.length > charsMax || value.trim() === '') return false;
+  return value.isWellFormed() && !/\p{Cc}/u.test(value);
 }
 
 interface Contradiction {
@@ -271,6 +429,12 @@ function contradictions(settings: Settings): Contradiction[] {
   const shortestWait = 'the first wait cannot be longer than the longest';
   atMost('forward.retry.baseMs', 'forward.retry.delayMaxMs', shortestWait);
   atMost('forward.breaker.baseMs', 'forward.breaker.delayMaxMs', shortestWait);
+  atMost('remediation.retry.baseMs', 'remediation.retry.delayMaxMs', shortestWait);
+  atMost(
+    'remediation.rate.perSecondMin',
+    'remediation.rate.perSecondMax',
+    'the lowest rate cannot be above the highest',
+  );
   atMost(
     'ingest.frame.eventsMax',
     'mailbox.ingest.eventsMax',

@@ -24,6 +24,7 @@ export class Acknowledgements {
   readonly #highest = new Map<number, number>();
   /** Bounded by how often a store can come back older. */
   #unrecorded: Loss[] = [];
+  #lostEvents = 0;
   #recording: Promise<void> | undefined;
   #stopping = new AbortController();
   #store: AcknowledgementStore | undefined;
@@ -32,6 +33,11 @@ export class Acknowledgements {
   constructor(clock: Clock, log: Log) {
     this.#clock = clock;
     this.#log = log;
+  }
+
+  /** Events that the store has lost, as found out since the start. */
+  get lostEvents(): number {
+    return this.#lostEvents;
   }
 
   /** By partition. */
@@ -60,6 +66,7 @@ export class Acknowledgements {
     const losses = ranges.map(({ partition, from, to }) => ({ partition, from, to, detectedAtMs }));
     this.#log.error({ losses }, 'Redis came back older than it was: acknowledged events are gone');
     this.#unrecorded.push(...losses);
+    this.#lostEvents += ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0);
     this.#record();
   }
 

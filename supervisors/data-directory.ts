@@ -1,7 +1,7 @@
 /**
  * The directory that holds all of a node's data: where it is, that it is ours alone, and that we can read its format.
  *
- * It makes no files but `FORMAT` and `lock`; what lives below (`redis/`, `postgres/`, `keys/`, `cache/`, `tools/`)
+ * It makes no files but `FORMAT` and `lock`; what lives below (`redis/`, `postgres/`, `keys/`, `secrets/`, `cache/`, `tools/`)
  * belongs to those who use it. Invariant: a directory that is damaged, newer or in use is refused and left as it is.
  */
 import { createHash } from 'node:crypto';

@@ -7,6 +7,9 @@ import { checkChange } from '../actors/settings.ts';
 import { openConnection } from '../gateways/postgres/connection.ts';
 import { createAuditMonths } from '../gateways/postgres/audit-months.ts';
 import { PostgresOutboxStore } from '../gateways/postgres/outbox-store.ts';
+import { PostgresOwnAlertStore } from '../gateways/postgres/own-alert-store.ts';
+import { PostgresRuleActivityStore } from '../gateways/postgres/rule-activity-store.ts';
+import { PostgresRuleSuspensionStore } from '../gateways/postgres/rule-suspension-store.ts';
 import { PostgresSettingsStore } from '../gateways/postgres/settings-store.ts';
 import { PostgresSnapshotSource } from '../gateways/postgres/snapshot-source.ts';
 import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
@@ -49,7 +52,10 @@ export interface Ground {
   storeName: string;
   snapshots: SnapshotKeeper;
   settings: PostgresSettingsStore;
+  ruleActivity: PostgresRuleActivityStore;
+  ruleSuspensions: PostgresRuleSuspensionStore;
   witness: PostgresWitnessStore;
+  ownAlerts: PostgresOwnAlertStore;
   leases: Record<LeasedRole, PartitionLeases>;
   bounds: MailboxBounds;
   /** What Redis must be for an acknowledgement to be true. */
@@ -165,7 +171,10 @@ async function open(options: GroundOptions): Promise<Ground> {
       settings: new PostgresSettingsStore(database, (values, key) =>
         checkChange(key, values, config.settings),
       ),
+      ruleActivity: new PostgresRuleActivityStore(database),
+      ruleSuspensions: new PostgresRuleSuspensionStore(database),
       witness,
+      ownAlerts: new PostgresOwnAlertStore(database, options.nonce),
       leases,
       bounds,
       safety,

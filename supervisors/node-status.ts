@@ -4,11 +4,17 @@
 import { SETTINGS, effectiveSettings, settingSource } from '../actors/settings.ts';
 import type { Settings, SettingValue } from '../actors/settings.ts';
 import type { CallHandlers } from '../runtime/calls.ts';
+import { systemClock } from '../runtime/clock.ts';
 import type { CounterCollector } from '../runtime/shared/counters.ts';
 import type { Supervisor } from '../runtime/supervision/supervisor.ts';
+import type { LatencyHistory } from './latency-history.ts';
+import { heldDestinations, pausesOf } from './held-destinations.ts';
+import type { HeldDestination } from './held-destinations.ts';
 import type { NodeWorkers, WorkerVersion } from './node-workers.ts';
+import type { OwnAlertKeeper } from './own-alerts/own-alert-keeper.ts';
 import { partitionOwners } from './partition-owners.ts';
 import type { PoolView } from './pools/pool-size.ts';
+import type { SloHistory } from './slo-history.ts';
 import { portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 import { treeDocument } from './tree-document.ts';
@@ -19,6 +25,9 @@ export interface NodeStatusOptions {
   tree: Supervisor;
   workers: NodeWorkers;
   collector: CounterCollector;
+  latency: LatencyHistory;
+  slo: SloHistory;
+  ownAlerts: Pick<OwnAlertKeeper, 'open'>;
   startedAtMs: number;
   nowMs: () => number;
   /** Why not, as far as only the node knows; empty when nothing is in the way. */
@@ -45,15 +54,24 @@ export function nodeStatus(options: NodeStatusOptions): CallHandlers {
     status: () => status(options),
     tree: () => treeDocument(tree),
     samples: () => collector.collect(),
+    latency: () => options.latency.document(),
+    slo: () => options.slo.document(),
     effective: () => effective(options),
-    partitions: () => partitionOwners(treeDocument(tree), workers.pools, workers.reports),
+    partitions: () =>
+      partitionOwners(treeDocument(tree), workers.pools, workers.reports, pausesOf(heldHere(options))),
   };
 }
 
-function readiness({ tree, workers, reasonsNotReady }: NodeStatusOptions): {
-  ready: boolean;
-  reasons: string[];
-} {
+function heldHere({ workers }: NodeStatusOptions): HeldDestination[] {
+  return heldDestinations(workers.snapshot?.destinations ?? [], systemClock.wallMs());
+}
+
+/** Whether it takes events now. */
+export function readiness({
+  tree,
+  workers,
+  reasonsNotReady,
+}: Pick<NodeStatusOptions, 'tree' | 'workers' | 'reasonsNotReady'>): { ready: boolean; reasons: string[] } {
   const reasons = reasonsNotReady();
   if (!workers.gateways.slots.some(({ pid }) => pid !== undefined)) reasons.push('no gateway is running');
   const gateways = treeDocument(tree).children?.find(({ id }) => id === 'gateways')?.children ?? [];
@@ -74,8 +92,11 @@ function status(options: NodeStatusOptions): Record<string, unknown> {
       admin: portUrl(config, 'admin'),
     },
     snapshot: { version: workers.snapshot?.version ?? 0, applied: workers.applied },
+    rules: workers.inForce.rules.view,
     pools: workers.sizes,
-    destinations: workers.reports.destinations,
+    destinations: [...heldHere(options), ...workers.reports.destinations],
+    latency: options.latency.document(),
+    own_alerts: options.ownAlerts.open,
     actors: treeDocument(tree),
   };
 }

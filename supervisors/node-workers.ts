@@ -4,15 +4,15 @@
  *
  * What holds is the last snapshot with this node's own defaults and keys. Every worker starts with it, gets each later
  * one as a message, and answers with the version it runs; one that answers with another than the present one (it was
- * just starting) is told again. Invariant: a worker never runs with parts of two versions.
+ * just starting) is told again. Match threads get it when its rules are built (rule-set/rule-set-keeper.ts), and ask for
+ * the first. Invariant: a worker never runs with parts of two versions.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Tapped } from '../actors/match/messages.ts';
+import type { RuleSet } from '../actors/match/rule-set/rule-set.ts';
 import type { Snapshot } from '../actors/ports.ts';
-import { effectiveSettings } from '../actors/settings.ts';
-import { pepperFingerprint } from '../gateways/http/key-ring.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError } from '../runtime/errors.ts';
 import type { StartChild } from '../runtime/placement.ts';
@@ -27,7 +27,7 @@ import type { AdminParams } from './admin/admin-process.ts';
 import type { FromGateway, GatewayParams, ToGateway } from './gateway/gateway-process.ts';
 import type { Ground, LeasedRole } from './ground.ts';
 import { LEASED_ROLES } from './ground.ts';
-import { keysInForce } from './key-records.ts';
+import { NodeInForce, isMatch, noRuleSet } from './in-force.ts';
 import { markedEnvironment } from './leftovers.ts';
 import type { NodeKeys } from './node-keys.ts';
 import { GatewayPool } from './pools/gateway-pool.ts';
@@ -36,16 +36,20 @@ import { PartitionPool } from './pools/partition-pool.ts';
 import { PoolSize } from './pools/pool-size.ts';
 import type { PoolView } from './pools/pool-size.ts';
 import { THREAD_INTENSITY } from './restart-policy.ts';
+import { AT } from './rule-set/rule-set-counters.ts';
+import type { Offence } from './rule-set/rule-suspensions.ts';
+import { secretPlaces } from './secret-places.ts';
 import type { StaticConfig } from './static-config.ts';
 import { FORWARD_COUNTERS, MATCH_COUNTERS, REMEDIATION_COUNTERS } from './threads/counters.ts';
 import type { ForwardThreadParams, FromForwardThread } from './threads/forward-thread.ts';
 import type { MatchThreadParams } from './threads/match-thread.ts';
 import type { WaitReport } from './threads/partition-waits.ts';
 import type { TlsMaterial } from '../gateways/http/tls-material.ts';
+import type { SecretPlaces } from '../gateways/secrets/secret-source.ts';
 import type { RemediationThreadParams } from './threads/remediation-thread.ts';
 import { ThreadReports, threadLog } from './thread-reports.ts';
 import type { StoreParams } from './threads/store.ts';
-import type { AdminInForce, Applied, ForwardInForce, GatewayInForce } from './threads/worker-messages.ts';
+import type { Applied, OffenderFound, SnapshotWanted } from './threads/worker-messages.ts';
 
 export interface NodeWorkersOptions {
   config: StaticConfig;
@@ -62,6 +66,10 @@ export interface NodeWorkersOptions {
   /** A worker is no more: what is kept of it by name can go. */
   onLeft: (id: string) => void;
   onAdminMessage: (payload: unknown) => void;
+  /** A rule was over its budget; the image leaves it out by now. */
+  onOffender: (offence: Offence) => void;
+  /** A new image, before any thread has it. */
+  onImage: (rules: RuleSet) => void;
 }
 
 export interface WorkerVersion {
@@ -69,12 +77,7 @@ export interface WorkerVersion {
   version: number;
 }
 
-interface InForce extends AdminInForce {
-  /** Names of keys that another pepper made. */
-  foreignKeys: string[];
-}
-
-type FromThread = Applied | Tapped | FromForwardThread | WaitReport;
+type FromThread = Applied | SnapshotWanted | OffenderFound | Tapped | FromForwardThread | WaitReport;
 
 const THREAD_HEAP_MB_MAX = 512;
 /** More than every pool at its largest has at once. */
@@ -93,6 +96,7 @@ export class NodeWorkers {
   readonly pools: Readonly<Record<LeasedRole, PartitionPool>>;
   readonly gateways: GatewayPool;
   readonly reports = new ThreadReports();
+  readonly inForce: NodeInForce;
   readonly #options: NodeWorkersOptions;
   readonly #threads = new ThreadPool({
     spareThreads: 1,
@@ -102,16 +106,15 @@ export class NodeWorkers {
   });
   readonly #sizes: Readonly<Record<'match' | 'forward' | 'gateway', PoolSize>>;
   readonly #applied = new Map<string, number>();
-  readonly #refused = new Map<string, string>();
   /** By id, from before their first start: one that says while it starts which version it runs must be heard. */
   readonly #slots = new Map<string, ThreadSlot | ProcessSlot>();
-  readonly #warnedKeys = new Set<string>();
   #ground: Ground | undefined;
-  #inForce: InForce | undefined;
 
   constructor(options: NodeWorkersOptions) {
     this.#options = options;
     const { log } = options;
+    this.inForce = new NodeInForce({ ...options, onRules: () => this.#tellMatch() });
+    options.collector.attachBlock('rule set', this.inForce.rules.counters);
     this.admin = this.#processSlot('admin', './admin/admin-process.ts', {
       params: () => this.#adminParams(),
       onMessage: (payload) => this.#fromAdmin(payload),
@@ -137,12 +140,13 @@ export class NodeWorkers {
     };
   }
 
-  /** The stores are there: from now on the pools have their sizes and the workers can start. */
+  /** The stores are there: from now on the pools have their sizes and the workers can start, with a set that is built. */
   async open(ground: Ground): Promise<void> {
     this.#ground = ground;
     const snapshot = ground.snapshots.current;
     if (snapshot === undefined) throw noRuleSet();
-    const { settings } = this.#put(snapshot);
+    const settings = this.inForce.put(snapshot);
+    await this.inForce.rules.ready();
     const sizes = {
       match: settings['pool.match.size'],
       forward: settings['pool.forward.size'],
@@ -157,9 +161,10 @@ export class NodeWorkers {
 
   /** Another snapshot holds from now on: told to every worker, and the pools are brought to their sizes. */
   apply(snapshot: Snapshot): void {
-    const { settings } = this.#put(snapshot);
+    const settings = this.inForce.put(snapshot);
     this.#options.log.level = settings['log.level'];
-    for (const worker of this.#workers) this.#tell(worker);
+    // Match threads are told by the keeper of their rules.
+    for (const worker of this.#workers) if (!isMatch(worker)) this.#tell(worker);
     this.#sizes.match.aimAt(settings['pool.match.size']);
     this.#sizes.forward.aimAt(settings['pool.forward.size']);
     this.#sizes.gateway.aimAt(settings['pool.gateway.size']);
@@ -174,7 +179,7 @@ export class NodeWorkers {
 
   /** What was set for all nodes; undefined before the stores are there. */
   get snapshot(): Snapshot | undefined {
-    return this.#inForce?.snapshot;
+    return this.inForce.snapshot;
   }
 
   get applied(): WorkerVersion[] {
@@ -184,7 +189,7 @@ export class NodeWorkers {
   /** Settles when every worker runs what holds now, or `timeoutMs` have passed. */
   async whenApplied(timeoutMs: number): Promise<void> {
     const deadlineMs = systemClock.monotonicMs() + timeoutMs;
-    const isBehind = ({ version }: WorkerVersion): boolean => version < (this.#inForce?.version ?? 0);
+    const isBehind = ({ version }: WorkerVersion): boolean => version < (this.snapshot?.version ?? 0);
     while (this.applied.some(isBehind) && systemClock.monotonicMs() < deadlineMs) {
       await sleep(systemClock, APPLIED_LOOK_MS);
     }
@@ -200,53 +205,15 @@ export class NodeWorkers {
   }
 
   /** After everything has stopped. */
-  close(): Promise<void> {
-    return this.#threads.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#threads.close(), this.inForce.close()]);
   }
 
-  // What holds
-
-  #put(snapshot: Snapshot): InForce {
-    const { config, keys, log } = this.#options;
-    const fingerprint = pepperFingerprint(Buffer.from(keys.pepper, 'hex'));
-    const { records, foreign } = keysInForce(keys.records, snapshot.keys, fingerprint);
-    for (const name of foreign) {
-      if (this.#warnedKeys.has(name)) continue;
-      this.#warnedKeys.add(name);
-      log.warn(
-        { name },
-        'this key was made on a node with another pepper and is not taken here; copy keys/pepper from there and restart',
-      );
-    }
-    this.#inForce = {
-      version: snapshot.version,
-      settings: effectiveSettings(snapshot.settings, config.settings),
-      snapshot,
-      keys: records,
-      foreignKeys: foreign,
-    };
-    return this.#inForce;
-  }
-
-  #requireInForce(): InForce {
-    if (this.#inForce === undefined) throw noRuleSet();
-    return this.#inForce;
-  }
+  // What they are told
 
   #requireGround(): Ground {
     if (this.#ground !== undefined) return this.#ground;
     throw new CodedError('E_GROUND_MISSING', 'the stores are not ready yet', { kind: 'transient' });
-  }
-
-  #forwardInForce(): ForwardInForce {
-    const { version, settings, snapshot } = this.#requireInForce();
-    const sharers = Math.max(1, this.pools.forward.atWork);
-    return { version, settings, destinations: snapshot.destinations, sharers };
-  }
-
-  #gatewayInForce(): GatewayInForce {
-    const { version, settings, keys } = this.#requireInForce();
-    return { version, settings, keys };
   }
 
   get #workers(): string[] {
@@ -254,16 +221,25 @@ export class NodeWorkers {
   }
 
   #tell(worker: string): void {
-    if (this.#inForce === undefined) return;
-    const { version, settings, snapshot, keys } = this.#inForce;
+    if (this.snapshot === undefined) return;
     const [role] = worker.split('-', 1);
-    if (role === 'admin') this.admin.post({ type: 'snapshot', version, settings, snapshot, keys });
+    const { inForce } = this;
+    if (role === 'admin') this.admin.post({ type: 'snapshot', ...inForce.admin });
     else if (role === 'gateway') {
-      this.#post(worker, { type: 'snapshot', ...this.#gatewayInForce() } satisfies ToGateway);
+      this.#post(worker, { type: 'snapshot', ...inForce.gateway } satisfies ToGateway);
+    } else if (role === 'match') {
+      const content = inForce.rules.inForce;
+      if (content !== undefined) this.#post(worker, { type: 'snapshot', ...content });
     } else {
-      const content = { match: { version, settings, snapshot }, forward: this.#forwardInForce() };
-      this.#post(worker, { type: 'snapshot', ...(content[role as 'match'] ?? { version, settings }) });
+      this.#post(worker, {
+        type: 'snapshot',
+        ...(role === 'forward' ? inForce.forward : inForce.remediation),
+      });
     }
+  }
+
+  #tellMatch(): void {
+    for (const { id } of this.pools.match.slots) this.#tell(id);
   }
 
   #post(worker: string, message: unknown): void {
@@ -272,19 +248,20 @@ export class NodeWorkers {
 
   // What comes back
 
-  #hasApplied(worker: string, { version, refused = [] }: Omit<Applied, 'type'>): void {
+  #hasApplied(worker: string, { version }: Omit<Applied, 'type'>): void {
     if (this.#applied.get(worker) !== version) {
       this.#options.log.debug({ id: worker, version }, 'configuration applied');
     }
     this.#applied.set(worker, version);
-    const names = JSON.stringify(refused);
-    if (names !== (this.#refused.get(worker) ?? '[]')) {
-      this.#refused.set(worker, names);
-      for (const rule of refused)
-        this.#options.log.error({ id: worker, refused: rule }, 'a rule was left out');
-    }
     // It was starting while a change was told.
-    if (version !== this.#inForce?.version) this.#tell(worker.replace(/-ingest-\d+$/, ''));
+    if (version !== this.inForce.versionFor(worker)) this.#tell(worker.replace(/-ingest-\d+$/, ''));
+    else if (isMatch(worker)) this.#settleRules(version);
+  }
+
+  /** When every match thread runs this version, nobody has the image of another one. */
+  #settleRules(version: number): void {
+    if (this.pools.match.slots.every(({ id }) => this.#applied.get(id) === version))
+      this.inForce.rules.settle();
   }
 
   #fromGateway(message: FromGateway): void {
@@ -303,7 +280,11 @@ export class NodeWorkers {
       this.reports.putLanes(id, message.lanes);
       this.#options.log.debug({ id, lanes: message.lanes }, 'destinations that are not well');
     } else if (message.type === 'waiting') this.reports.putWaits(id, message.waits);
-    else this.#hasApplied(id, message);
+    else if (message.type === 'snapshot wanted') this.#tell(id);
+    else if (message.type === 'offender') {
+      this.inForce.rules.counters.add(AT.suspensions);
+      this.#options.onOffender(message.offender);
+    } else this.#hasApplied(id, message);
   }
 
   #fromAdmin(payload: unknown): void {
@@ -317,7 +298,6 @@ export class NodeWorkers {
     this.#slots.delete(id);
     this.#applied.delete(id);
     this.#forgetThreadsOf(id);
-    this.#refused.delete(id);
     this.reports.delete(id);
     this.#options.onLeft(id);
   }
@@ -342,25 +322,27 @@ export class NodeWorkers {
   }
 
   #matchParams(): Omit<MatchThreadParams, 'tokens'> {
-    const { version, settings, snapshot } = this.#requireInForce();
-    return {
-      ...this.#storeParams,
-      version,
-      settings,
-      snapshot,
-      alertBounds: this.#requireGround().bounds.alert,
-    };
+    return { ...this.#storeParams, alertBounds: this.#requireGround().bounds.alert };
   }
 
   #forwardParams(): Omit<ForwardThreadParams, 'tokens'> {
     const { leaseTtlMs } = this.#options.config;
     const { bounds } = this.#requireGround();
-    return { ...this.#storeParams, ...this.#forwardInForce(), leaseTtlMs, bounds };
+    return {
+      ...this.#storeParams,
+      ...this.inForce.forward,
+      leaseTtlMs,
+      bounds,
+      secretPlaces: this.#secretPlaces,
+    };
   }
 
   #remediationParams(): Omit<RemediationThreadParams, 'tokens'> {
-    const { version, settings } = this.#requireInForce();
-    return { ...this.#storeParams, version, settings };
+    return {
+      ...this.#storeParams,
+      ...this.inForce.remediation,
+      alertBounds: this.#requireGround().bounds.alert,
+    };
   }
 
   #gatewayParams(id: string): GatewayParams {
@@ -370,7 +352,7 @@ export class NodeWorkers {
     this.#forgetThreadsOf(id);
     return {
       ...this.#storeParams,
-      ...this.#gatewayInForce(),
+      ...this.inForce.gateway,
       host: config.ingestHost,
       port: config.ingestPort,
       tls: this.#options.tls(),
@@ -387,27 +369,29 @@ export class NodeWorkers {
 
   #adminParams(): AdminParams {
     const { config, keys } = this.#options;
-    const { version, settings, snapshot, keys: records } = this.#requireInForce();
     return {
       ...this.#storeParams,
-      version,
-      settings,
-      snapshot,
-      keys: records,
+      ...this.inForce.admin,
       storeName: this.#requireGround().storeName,
       bounds: this.#requireGround().bounds.overflow,
       safety: this.#requireGround().safety,
       partitions: config.partitions,
       pepper: keys.pepper,
       addresses: config,
+      secretPlaces: this.#secretPlaces,
       log: this.#logOptions(),
     };
+  }
+
+  get #secretPlaces(): SecretPlaces {
+    const { config, dataDir, keys } = this.#options;
+    return secretPlaces(config, dataDir, keys);
   }
 
   #logOptions(): { level: string; file: string | undefined } {
     const { config, dataDir } = this.#options;
     return {
-      level: this.#requireInForce().settings['log.level'],
+      level: this.inForce.plain.settings['log.level'],
       file: config.logTo === 'stdout' ? undefined : join(dataDir, 'log', 'mutt.log'),
     };
   }
@@ -437,9 +421,6 @@ export class NodeWorkers {
         this.#left(slot.id);
       },
       child,
-      onDealt: () => {
-        if (role === 'forward') for (const { id } of this.pools.forward.slots) this.#tell(id);
-      },
     });
     return { group, pool };
   }
@@ -493,8 +474,4 @@ export class NodeWorkers {
       ...how,
     });
   }
-}
-
-function noRuleSet(): CodedError {
-  return new CodedError('E_NO_RULE_SET', 'no rule set has been loaded yet', { kind: 'transient' });
 }

@@ -8,13 +8,17 @@
  *   ├── remediation   thread
  *   ├── forward       threads
  *   ├── match         threads
- *   └── gateways      processes, each with its ingest threads
+ *   ├── gateways      processes, each with its ingest threads
+ *   └── own-alerts    thread: alerts about MUTT itself, and the beat
  *
  * Stopped in reverse: intake first, so that what was taken is handled; the stores last. The supervisor itself never
  * touches a stranger's socket and does no heavy work, so it is always able to supervise. What the workers are and do is
  * in node-workers.ts, what the node says of itself in node-status.ts.
  */
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { effectiveSettings } from '../actors/settings.ts';
+import type { Settings } from '../actors/settings.ts';
 import { Calls } from '../runtime/calls.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CodedError, mendableCause } from '../runtime/errors.ts';
@@ -22,6 +26,7 @@ import { describeExit } from '../runtime/exit-reason.ts';
 import type { ExitReason } from '../runtime/exit-reason.ts';
 import type { RunningChild, StartChild } from '../runtime/placement.ts';
 import { CounterCollector } from '../runtime/shared/counters.ts';
+import type { CounterSample } from '../runtime/shared/counters.ts';
 import type { ChildSpec, SupervisorSpec } from '../runtime/supervision/child-spec.ts';
 import { supervisorChild } from '../runtime/supervision/supervisor-child.ts';
 import { Supervisor } from '../runtime/supervision/supervisor.ts';
@@ -34,14 +39,22 @@ import { ServerChild } from './embedded/server-child.ts';
 import { SNAPSHOT_FILE, openGround } from './ground.ts';
 import type { Ground } from './ground.ts';
 import { GuardKeeper } from './guard-keeper.ts';
+import { LatencyHistory } from './latency-history.ts';
 import type { NodeKeys } from './node-keys.ts';
-import { nodeStatus } from './node-status.ts';
+import { nodeStatus, readiness } from './node-status.ts';
+import { OwnAlertKeeper } from './own-alerts/own-alert-keeper.ts';
+import type { OwnAlertKeeperOptions } from './own-alerts/own-alert-keeper.ts';
+import type { BooksRead } from './own-alerts/books-read.ts';
 import { operatePart } from './operate-part.ts';
 import type { OperateRequest } from './operate-part.ts';
 import { NodeWorkers } from './node-workers.ts';
 import { patientStart } from './patient-start.ts';
 import { RateHistory } from './rate-history.ts';
+import { RuleActivity } from './rule-set/rule-activity.ts';
+import { RuleSuspensions } from './rule-set/rule-suspensions.ts';
 import { NODE_INTENSITY, RESTART_BACKOFF, THREAD_INTENSITY, isOwnFault } from './restart-policy.ts';
+import { secretPlaces, withBeatFile } from './secret-places.ts';
+import { SloHistory } from './slo-history.ts';
 import { ingestTlsFiles, portUrl } from './static-config.ts';
 import type { StaticConfig } from './static-config.ts';
 import { TlsKeeper } from './tls-keeper.ts';
@@ -71,9 +84,12 @@ export class MuttNode {
   /** undefined: the ingest port speaks plain HTTP. */
   readonly #tls: TlsKeeper | undefined;
   readonly #workers: NodeWorkers;
+  readonly #suspensions: RuleSuspensions;
+  readonly #ownAlerts: OwnAlertKeeper;
   readonly #tree: Supervisor;
   readonly #adminCalls: Calls;
-  readonly #rates: RateHistory;
+  /** What they keep is of the last minutes or hours, so it is theirs to look at the counters now and then. */
+  readonly #histories: readonly { start(): void; stop(): void }[];
   /** Everything that runs, by id, for an operator's restart. */
   readonly #running = new Map<string, RunningChild>();
   #ground: Ground | undefined;
@@ -107,6 +123,13 @@ export class MuttNode {
         ...(port === undefined ? {} : { port }),
       }),
     );
+    this.#suspensions = new RuleSuspensions({
+      store: () => this.#ground?.ruleSuspensions,
+      node: `node ${hostname()}`,
+      clock: systemClock,
+      log,
+      onWritten: () => this.#ground?.snapshots.hear(),
+    });
     this.#workers = new NodeWorkers({
       config,
       dataDir,
@@ -119,9 +142,46 @@ export class MuttNode {
       child: (id, start) => this.#child(id, start, STOP_MS),
       onLeft: (id) => this.#running.delete(id),
       onAdminMessage: (payload) => this.#fromAdmin(payload),
+      onOffender: (offence) => this.#suspensions.report(offence),
+      onImage: (rules) => this.#suspensions.holdIn(rules),
     });
+    const samples = (): CounterSample[] => this.#collector.collect();
+    const settings = (): Settings =>
+      effectiveSettings(this.#workers.snapshot?.settings ?? {}, config.settings);
+    this.#ownAlerts = new OwnAlertKeeper({
+      clock: systemClock,
+      log,
+      node: `${hostname()}:${config.adminPort}`,
+      version,
+      settings,
+      snapshot: () => this.#workers.snapshot,
+      stores: () => this.#storesNow(),
+      claims: {
+        observe: (signature) => this.#requireGround().ownAlerts.observe(signature),
+        withdraw: (signature) => this.#requireGround().ownAlerts.withdraw(signature),
+      },
+      reports: () => ({ lanes: this.#workers.reports.destinations, waits: this.#workers.reports.waits }),
+      samples,
+      lostEvents: () => this.#acknowledgements.lostEvents,
+      readiness: () =>
+        readiness({
+          tree: this.#tree,
+          workers: this.#workers,
+          reasonsNotReady: () => this.#reasonsNotReady(),
+        }),
+      beat:
+        config.beatUrl === undefined
+          ? undefined
+          : { address: config.beatUrl, format: config.beatFormat, everyMs: config.beatEveryMs },
+      hangAfterMs: config.hangAfterMs,
+      secretPlaces: withBeatFile(secretPlaces(config, dataDir, keys), config.beatUrl),
+    });
+    this.#collector.attachBlock('own alerts', this.#ownAlerts.counters);
     this.#tree = new Supervisor(this.#spec(), { onEvent: (event) => this.#onTreeEvent(event) });
-    this.#rates = new RateHistory({ clock: systemClock, total: () => storedEvents(this.#collector) });
+    const rates = new RateHistory({ clock: systemClock, total: () => storedEvents(this.#collector) });
+    const latency = new LatencyHistory({ clock: systemClock, samples });
+    const slo = new SloHistory({ clock: systemClock, samples, settings });
+    this.#histories = [rates, latency, slo];
     this.#adminCalls = new Calls((message) => this.#workers.admin.post(message), systemClock, {
       ...nodeStatus({
         config,
@@ -129,11 +189,14 @@ export class MuttNode {
         tree: this.#tree,
         workers: this.#workers,
         collector: this.#collector,
+        latency,
+        slo,
+        ownAlerts: this.#ownAlerts,
         startedAtMs: systemClock.monotonicMs(),
         nowMs: () => systemClock.monotonicMs(),
         reasonsNotReady: () => this.#reasonsNotReady(),
       }),
-      rates: () => this.#rates.document(),
+      rates: () => rates.document(),
       refreshed: () => this.#refreshed(),
       restart: (request: RestartRequest) => this.#restart(request),
       operate: (request: OperateRequest) => operatePart(this.#tree, request, this.#options.log),
@@ -148,24 +211,27 @@ export class MuttNode {
   /** Rejects with the coded reason when a part cannot start; everything started is stopped again by then. */
   async start(): Promise<void> {
     await this.#tls?.start();
-    this.#rates.start();
+    for (const history of this.#histories) history.start();
     try {
       await this.#tree.start();
+      this.#ownAlerts.begin();
     } catch (thrown) {
       await this.#tls?.stop();
-      await this.#workers.close();
+      await Promise.all([this.#workers.close(), this.#ownAlerts.close()]);
       throw mendableCause(thrown);
     }
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#rates.stop();
+    for (const history of this.#histories) history.stop();
     await this.#tls?.stop();
+    this.#ownAlerts.stop();
     const resized = this.#workers.stopResizing();
     await this.#tree.stop(NODE_STOP_MS);
     await resized;
-    await this.#workers.close();
+    await this.#suspensions.stop();
+    await Promise.all([this.#workers.close(), this.#ownAlerts.close()]);
   }
 
   /** The tree, top-down. */
@@ -176,6 +242,8 @@ export class MuttNode {
       this.#child('ground', this.#startGround, STOP_MS),
       this.#child(admin.id, admin.start, STOP_MS),
       ...groups.map(({ id, start }) => this.#group(id, start)),
+      // Last: nothing waits for it, and events are taken without it.
+      this.#child(this.#ownAlerts.id, this.#ownAlerts.start, STOP_MS),
     ];
     return { id: 'node', strategy: 'oneForOne', intensity: NODE_INTENSITY, children };
   }
@@ -240,7 +308,10 @@ export class MuttNode {
     this.#ground = ground;
     this.#acknowledgements.note(ground.witnessed);
     this.#acknowledgements.keepIn(ground.witness);
-    await this.#workers.open(ground);
+    await this.#workers.open(ground).catch(async (thrown: unknown) => {
+      await ground.close();
+      throw thrown;
+    });
     ground.snapshots.changes.subscribe((snapshot) => this.#workers.apply(snapshot));
     const guards = new GuardKeeper({
       settings: ground.settings,
@@ -250,11 +321,20 @@ export class MuttNode {
       onSettled: () => ground.snapshots.hear(),
     });
     guards.start();
+    const { hits, rules } = this.#workers.inForce;
+    const activity = new RuleActivity({
+      store: ground.ruleActivity,
+      tally: hits,
+      count: () => rules.countHits(),
+      log,
+    });
+    activity.start();
     const exit = Promise.withResolvers<ExitReason>();
     let ending: Promise<void> | undefined;
     const end = (): Promise<ExitReason> => {
       ending ??= (async () => {
         await guards.stop();
+        await activity.stop();
         await this.#acknowledgements.stop();
         await ground.close();
         exit.resolve({ kind: 'shutdown' });
@@ -271,7 +351,21 @@ export class MuttNode {
 
   #fromAdmin(payload: unknown): void {
     if (this.#adminCalls.receive(payload)) return;
-    if ((payload as { type?: unknown }).type === 'configuration changed') this.#ground?.snapshots.hear();
+    const { type } = payload as { type?: unknown };
+    if (type === 'configuration changed') this.#ground?.snapshots.hear();
+    else if (type === 'books') this.#ownAlerts.noteBooks(payload as BooksRead);
+  }
+
+  /** Undefined before the ground was there for the first time: then nothing is known. */
+  #storesNow(): ReturnType<OwnAlertKeeperOptions['stores']> {
+    if (this.#ground === undefined) return undefined;
+    const { bounds, snapshots } = this.#ground;
+    return { redisTrouble: this.#redisTrouble, isDatabaseThere: !snapshots.isSourceAway, bounds };
+  }
+
+  #requireGround(): Ground {
+    if (this.#ground !== undefined) return this.#ground;
+    throw new CodedError('E_GROUND_MISSING', 'the stores are not ready yet', { kind: 'transient' });
   }
 
   /** What was changed just now is in force here; a worker that hangs is not waited for. */
@@ -284,14 +378,17 @@ export class MuttNode {
     const reasons: string[] = [];
     if (this.#stopping.signal.aborted) reasons.push('stopping');
     if (this.#ground === undefined) reasons.push('starting');
-    else if (!this.#ground.isStoreThere()) {
-      const unsafe = this.#ground.storeTrouble();
-      const { trouble } = this.#redis;
-      if (unsafe !== undefined) reasons.push(`Redis is not safe to use: ${unsafe}`);
-      else
-        reasons.push(trouble === undefined ? 'Redis does not answer' : `Redis does not answer: ${trouble}`);
-    }
+    else if (this.#redisTrouble !== undefined) reasons.push(this.#redisTrouble);
     return reasons;
+  }
+
+  /** Why it cannot be used; undefined when it can. */
+  get #redisTrouble(): string | undefined {
+    if (this.#ground === undefined || this.#ground.isStoreThere()) return undefined;
+    const unsafe = this.#ground.storeTrouble();
+    const { trouble } = this.#redis;
+    if (unsafe !== undefined) return `Redis is not safe to use: ${unsafe}`;
+    return trouble === undefined ? 'Redis does not answer' : `Redis does not answer: ${trouble}`;
   }
 
   async #restart({ id, how, by }: RestartRequest): Promise<{ id: string; how: string }> {
@@ -309,6 +406,7 @@ export class MuttNode {
 
   #onTreeEvent(event: TreeEvent): void {
     const { log, onProgress } = this.#options;
+    if (!this.#stopping.signal.aborted) this.#ownAlerts.noteTreeEvent(event);
     if (event.type === 'childExited' && !this.#stopping.signal.aborted) {
       log.warn(
         {

@@ -3,7 +3,8 @@
  *
  * One reason at a time, the one that has to go first: a thread that does not run waits for nothing else. Reads only.
  */
-import type { LaneReport, LaneTrouble } from '../actors/forward/lane-watch.ts';
+import type { LaneTrouble } from '../actors/forward/lane-trouble.ts';
+import type { LaneReport } from '../actors/forward/lane-watch.ts';
 import { alertLane } from '../actors/forward/messages.ts';
 import type { PauseDocument, PauseReason } from '../gateways/admin/documents.ts';
 import { LEASED_ROLES } from './ground.ts';
@@ -34,6 +35,7 @@ export function partitionOwners(
   tree: TreeDocument,
   pools: Readonly<Record<LeasedRole, Pool>>,
   reports: ThreadReports,
+  held: readonly Pause[] = [],
 ): PartitionOwner[] {
   return LEASED_ROLES.flatMap((role) =>
     pools[role].shares.flatMap(({ worker, partitions }) => {
@@ -42,7 +44,8 @@ export function partitionOwners(
       return partitions.map((partition) => {
         const hold = holdOf(worker, thread, pools[role].custodyOf(partition));
         const waits = reports.waitsOf(worker).filter((wait) => wait.partition === partition);
-        const pauses = hold === undefined ? [...waits.map(waitOf), ...lanes] : [{ mailbox: null, ...hold }];
+        const pauses =
+          hold === undefined ? [...held, ...waits.map(waitOf), ...lanes] : [{ mailbox: null, ...hold }];
         return { role, partition, worker, pauses };
       });
     }),

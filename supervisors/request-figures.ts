@@ -2,6 +2,7 @@
  * How requests to the ingest port fared between two looks at the counters. No I/O.
  */
 import type { CounterSample } from '../runtime/shared/counters.ts';
+import { percentile } from './percentile.ts';
 
 /** Counted since the beginning. */
 export interface RequestTotals {
@@ -21,7 +22,14 @@ export interface RequestFigures {
 }
 
 /** Reasons of failed requests that a sender cannot help. */
-const FAULTS = new Set(['full', 'budget', 'away', 'timeout', 'draining', 'error']);
+export const FAULTS: ReadonlySet<string> = new Set([
+  'full',
+  'budget',
+  'away',
+  'timeout',
+  'draining',
+  'error',
+]);
 const PERCENTILE = 0.99;
 
 export function requestTotals(samples: readonly CounterSample[]): RequestTotals {
@@ -51,21 +59,9 @@ export function measure(from: RequestTotals, to: RequestTotals): RequestFigures 
     latencyP99Ms: percentile(
       to.buckets.map(({ boundMs, requests: slower }, index) => ({
         boundMs,
-        requests: slower - (from.buckets[index]?.requests ?? 0),
+        count: slower - (from.buckets[index]?.requests ?? 0),
       })),
+      PERCENTILE,
     ),
   };
-}
-
-/** Within a bucket, requests are taken to be spread evenly. */
-function percentile(buckets: RequestTotals['buckets']): number | undefined {
-  const total = buckets.at(-1)?.requests ?? 0;
-  if (total <= 0) return undefined;
-  const rank = total * PERCENTILE;
-  const index = buckets.findIndex(({ requests }) => requests >= rank);
-  const upper = buckets[index];
-  const lower = buckets[index - 1] ?? { boundMs: 0, requests: 0 };
-  if (upper === undefined || upper.boundMs === Infinity) return Infinity;
-  const share = (rank - lower.requests) / (upper.requests - lower.requests);
-  return lower.boundMs + share * (upper.boundMs - lower.boundMs);
 }

@@ -19,6 +19,7 @@ import type { Snapshot } from '../actors/ports.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CodedError, codeOf } from '../runtime/errors.ts';
 import type { Log } from '../runtime/telemetry/log.ts';
+import { rulesText, snapshotText } from './snapshot-text.ts';
 
 /** Each call settles within a time limit of its own, or those that are never answered would pile up. */
 export interface SnapshotSource {
@@ -31,7 +32,8 @@ export interface SnapshotSource {
 /** How other nodes learn of a version, and this one of theirs. */
 export interface SnapshotPublication {
   channel: {
-    publish(snapshot: Snapshot): Promise<void>;
+    /** `document`: the snapshot as JSON. */
+    publish(snapshot: Snapshot, document: string): Promise<void>;
     publishedVersion(): Promise<number | undefined>;
     /** As a node with the same pepper has signed it; undefined when nothing is. Errors: E_SNAPSHOT_UNSIGNED. */
     latest(): Promise<unknown>;
@@ -86,6 +88,7 @@ export class SnapshotKeeper {
   #isConfirmed = false;
   /** Whether it has to be published whatever version is there. */
   #isToPublish = true;
+  #text: { of: Snapshot; text: string } | undefined;
   /** The version that is too large to be published. */
   #refusedVersion: number | undefined;
 
@@ -103,6 +106,11 @@ export class SnapshotKeeper {
 
   get current(): Snapshot | undefined {
     return this.#latest.value;
+  }
+
+  /** Whether PostgreSQL could not be read at the last attempt. */
+  get isSourceAway(): boolean {
+    return this.#isAway;
   }
 
   /** Loads the first one, from PostgreSQL or else from disk or Redis, and keeps it fresh. Rejects when there is none. */
@@ -216,7 +224,7 @@ export class SnapshotKeeper {
     if (this.#isStopped || reading.number < this.#counted) return;
     this.#counted = reading.number;
     this.#loadMs = systemClock.monotonicMs() - startedMs;
-    const isSame = this.current !== undefined && JSON.stringify(loaded) === JSON.stringify(this.current);
+    const isSame = this.current !== undefined && isSameSnapshot(loaded, this.current);
     if (!this.#isConfirmed) this.#isToPublish = true;
     this.#isConfirmed = true;
     if (!isSame) this.#putInForce(loaded);
@@ -261,7 +269,7 @@ export class SnapshotKeeper {
     try {
       if (this.#isToPublish || (await channel.publishedVersion()) !== current.version) {
         const notices = await outbox.unpublished(NOTICES_MAX);
-        await channel.publish(current);
+        await channel.publish(current, this.#textOf(current));
         const told = notices.filter(({ snapshotVersion }) => snapshotVersion <= current.version).at(-1);
         if (told !== undefined) await outbox.markPublished(told.id);
         if (this.current === current) this.#isToPublish = false;
@@ -300,11 +308,17 @@ export class SnapshotKeeper {
     if (snapshot !== this.current) return;
     try {
       const draft = `${this.#file}.draft`;
-      await writeFile(draft, JSON.stringify(snapshot), { mode: 0o600, flush: true });
+      await writeFile(draft, this.#textOf(snapshot), { mode: 0o600, flush: true });
       await rename(draft, this.#file);
     } catch (thrown) {
       this.#log.warn({ error: thrown }, 'the rule set cannot be kept on disk');
     }
+  }
+
+  /** Kept on disk and published: written once for both. */
+  #textOf(snapshot: Snapshot): string {
+    if (this.#text?.of !== snapshot) this.#text = { of: snapshot, text: snapshotText(snapshot) };
+    return this.#text.text;
   }
 
   async #readKept(): Promise<Snapshot | undefined> {
@@ -314,6 +328,15 @@ export class SnapshotKeeper {
       return undefined;
     }
   }
+}
+
+/** Of one version, unless PostgreSQL was restored. Rules that did not change are the same list. */
+function isSameSnapshot(one: Snapshot, other: Snapshot): boolean {
+  if (one.version !== other.version || one.rules.length !== other.rules.length) return false;
+  return (
+    (one.rules === other.rules || rulesText(one.rules) === rulesText(other.rules)) &&
+    JSON.stringify({ ...one, rules: 0 }) === JSON.stringify({ ...other, rules: 0 })
+  );
 }
 
 /** What was read, or E_DATABASE_AWAY after so long; the reading itself goes on. */

@@ -11,6 +11,8 @@ import type { NodeDefaults, SettingKey } from '../actors/settings.ts';
 import { isSentinelUrl, readSentinelUrl } from '../gateways/redis/sentinel-url.ts';
 import type { AckLevel } from '../runtime/durable/store-safety.ts';
 import { CodedError, messageOf } from '../runtime/errors.ts';
+import { BEAT_FORMATS } from './own-alerts/beat.ts';
+import type { BeatFormat } from './own-alerts/beat.ts';
 import { nearestWord } from '../runtime/nearest-word.ts';
 import type { TlsFiles } from '../gateways/http/tls-material.ts';
 
@@ -21,6 +23,8 @@ export interface StaticConfig {
   databaseUrl: string | undefined;
   /** undefined: var/ in the clone, or what stands for it. */
   dataDir: string | undefined;
+  /** undefined: `secrets` in the data directory. */
+  secretsDir: string | undefined;
   ingestHost: string;
   ingestPort: number;
   /** undefined: the ingest port speaks plain HTTP. */
@@ -45,6 +49,10 @@ export interface StaticConfig {
   hangAfterMs: number;
   gatewayHangAfterMs: number;
   leaseTtlMs: number;
+  /** Where the beat goes, or `file:/path` of a file that says it; undefined: there is none. Holds a credential, often. */
+  beatUrl: string | undefined;
+  beatFormat: BeatFormat;
+  beatEveryMs: number;
   /** What holds on this node as long as it is not set: only what the environment gives. */
   settings: NodeDefaults;
 }
@@ -70,7 +78,7 @@ function integer(min: number, max: number): { parse: Parse<number>; allowed: str
   };
 }
 
-function oneOf<T extends string>(...words: T[]): { parse: Parse<T>; allowed: string } {
+function oneOf<T extends string>(...words: readonly T[]): { parse: Parse<T>; allowed: string } {
   return {
     allowed: `one of ${words.join(', ')}`,
     parse: (text) => {
@@ -104,6 +112,11 @@ function url(...protocols: string[]): { parse: Parse<string>; allowed: string } 
     },
   };
 }
+
+const beatUrl = {
+  allowed: 'an address that begins with http:// or https://, or file:/path of a file that holds it',
+  parse: (value: string): string => (/^file:\/./.test(value) ? value : url('http:', 'https:').parse(value)),
+};
 
 const redisUrl = {
   allowed: 'an address that begins with redis://, rediss://, redis+sentinel:// or rediss+sentinel://',
@@ -143,6 +156,13 @@ export const STATIC_VARIABLES: {
     default: undefined,
     ...path,
     description: 'Where this node keeps its data, keys and logs.',
+  },
+  secretsDir: {
+    name: 'MUTT_SECRETS_DIR',
+    default: undefined,
+    ...path,
+    description:
+      'Where the files are that `secret_ref: file:…` of destinations names; no other file is read. Default: `secrets` in the data directory.',
   },
   ingestHost: {
     name: 'MUTT_INGEST_HOST',
@@ -250,6 +270,24 @@ export const STATIC_VARIABLES: {
     default: 30_000,
     ...integer(1_000, 600_000),
     description: 'How long a node that has vanished keeps its partitions.',
+  },
+  beatUrl: {
+    name: 'MUTT_BEAT_URL',
+    default: undefined,
+    ...beatUrl,
+    description: 'Where this node says that it lives, for a dead-man service. Without it nowhere.',
+  },
+  beatFormat: {
+    name: 'MUTT_BEAT_FORMAT',
+    default: 'webhook',
+    ...oneOf(...BEAT_FORMATS),
+    description: 'What is posted there: a document, or an alert of Alertmanager API v2 that never ends.',
+  },
+  beatEveryMs: {
+    name: 'MUTT_BEAT_EVERY_MS',
+    default: 60_000,
+    ...integer(1_000, 3_600_000),
+    description: 'How often.',
   },
 };
 

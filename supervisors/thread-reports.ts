@@ -42,6 +42,11 @@ export class ThreadReports {
     return this.#waits.get(worker) ?? [];
   }
 
+  /** As all threads see them. */
+  get waits(): readonly PartitionWait[] {
+    return [...this.#waits.values()].flat();
+  }
+
   /** The destinations that are not well, each once though several threads send to it: as the one says that has seen it longest. */
   get destinations(): LaneReport[] {
     const byName = new Map<string, LaneReport>();

@@ -3,7 +3,7 @@ import { beforeEach, describe, it } from 'mocha';
 import {
   INGEST_COUNTER,
   INGEST_LAYOUT,
-  observeDuration,
+  IngestDurations,
   requestCounter,
 } from '../../gateways/ingest/metrics.ts';
 import { CodedError } from '../../runtime/errors.ts';
@@ -78,7 +78,8 @@ describe('GuardKeeper', () => {
   }
 
   function stores(requests: number, durationMs: number): void {
-    for (let n = 0; n < requests; n++) observeDuration(counters, durationMs);
+    const durations = new IngestDurations(counters);
+    for (let n = 0; n < requests; n++) durations.answered(durationMs);
     counters.add(requestCounter('stored'), requests);
   }
   const look = async (ms = 1_000): Promise<void> => {

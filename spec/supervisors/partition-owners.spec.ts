@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import type { LaneTrouble } from '../../actors/forward/lane-watch.ts';
+import type { LaneTrouble } from '../../actors/forward/lane-trouble.ts';
 import type { PauseReason } from '../../gateways/admin/documents.ts';
 import { partitionOwners } from '../../supervisors/partition-owners.ts';
 import type { PartitionOwner } from '../../supervisors/partition-owners.ts';

@@ -21,7 +21,19 @@ describe('mutt start', function () {
     node = await NodeUnderTest.start();
     const event = { hostname: 'h', message: 'm', timestamp: new Date().toISOString() };
     expect((await node.post(JSON.stringify(event))).status).to.equal(200);
-    const toAll = (): void => void process.kill(-node.pid, 'SIGHUP');
+    // It takes events before its last part has started; until then it is interrupted, not drained.
+    await until(
+      async () => node.output.includes('Stop            Ctrl-C'),
+      WAIT_MS,
+      () => node.output,
+    );
+    const toAll = (): void => {
+      try {
+        process.kill(-node.pid, 'SIGHUP');
+      } catch {
+        // The last of them has just ended.
+      }
+    };
     toAll();
     // The shell says it and the system again, at any distance.
     const again = setInterval(toAll, 600);

@@ -3,7 +3,8 @@
  * only the supervisor knows (the tree, the counters, what is in effect) it asks for.
  */
 import type { AdminPort, Caller, Readiness } from '../../gateways/admin/admin-port.ts';
-import type { ActorDocument, StatusDocument } from '../../gateways/admin/documents.ts';
+import type { ActorDocument } from '../../gateways/admin/documents.ts';
+import type { StatusDocument } from '../../gateways/admin/status-document.ts';
 import { AdminServer } from '../../gateways/admin/admin-server.ts';
 import { KeyRing } from '../../gateways/http/key-ring.ts';
 import type { RateLimits } from '../../gateways/http/rate-limiter.ts';
@@ -11,6 +12,13 @@ import { PostgresAuditLog } from '../../gateways/postgres/audit-log.ts';
 import { PostgresConfigAudit } from '../../gateways/postgres/config-audit.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import type { Connection } from '../../gateways/postgres/connection.ts';
+import { PostgresLetterOperations } from '../../gateways/postgres/letter-operations.ts';
+import { PostgresLineageLog } from '../../gateways/postgres/lineage-log.ts';
+import { PostgresTeamStore } from '../../gateways/postgres/team-store.ts';
+import { SecretSource } from '../../gateways/secrets/secret-source.ts';
+import type { SecretPlaces } from '../../gateways/secrets/secret-source.ts';
+import { HttpWebhookClient } from '../../gateways/webhook/webhook-client.ts';
+import { PostgresRuleStore } from '../../gateways/postgres/rule-store.ts';
 import { canonicalHostname } from '../../actors/hostname.ts';
 import type { Settings } from '../../actors/settings.ts';
 import { Calls } from '../../runtime/calls.ts';
@@ -23,21 +31,28 @@ import type { ChildOperation } from '../../runtime/supervision/child-operation.t
 import { expose } from '../../runtime/telemetry/exposition.ts';
 import { openLog } from '../../runtime/telemetry/log.ts';
 import type { LogOptions } from '../../runtime/telemetry/log.ts';
+import { booksRead } from '../own-alerts/books-read.ts';
 import { rejectBounds } from '../reject-bounds.ts';
 import { openStore } from '../threads/store.ts';
 import type { StoreParams } from '../threads/store.ts';
 import type { AdminInForce, Applied, ToWorker } from '../threads/worker-messages.ts';
 import { Books } from './books.ts';
 import { auditLogDocument, configAuditDocument, listed } from './documents.ts';
+import { DestinationTester } from './destination-tests.ts';
 import { failuresPort } from './failures-port.ts';
 import { keysPort } from './keys-port.ts';
 import { ledgerPort } from './ledger-port.ts';
 import { ledgerSamples, rejectSamples } from './ledger-samples.ts';
+import { lineagePort } from './lineage-port.ts';
 import { LiveFeed } from './live-feed.ts';
 import { partitionsPort } from './partitions-port.ts';
+import { replaysPort } from './replays-port.ts';
 import { rulePorts } from './rule-ports.ts';
+import { RuleBuilder } from '../rule-set/rule-builder.ts';
+import { ruleTrials } from './rule-trials.ts';
 import { ResubmissionStore } from './resubmission-store.ts';
 import { settingsPort } from './settings-port.ts';
+import { unmatchedPort } from './unmatched-port.ts';
 
 export interface AdminParams extends StoreParams, AdminInForce {
   databaseUrl: string;
@@ -49,6 +64,7 @@ export interface AdminParams extends StoreParams, AdminInForce {
   safety: StoreSafetyOptions;
   /** Hex. */
   pepper: string;
+  secretPlaces: SecretPlaces;
   addresses: { adminHost: string; adminPort: number; healthHost: string; healthPort: number };
   log: Omit<LogOptions, 'source'>;
 }
@@ -79,18 +95,39 @@ hostProcess(async (host) => {
   const operate = <T>(operation: ChildOperation, id: string, { keyName }: Caller): Promise<T> =>
     calls.ask('operate', { operation, id, by: keyName }, RESTART_TIMEOUT_MS);
   const onChange = (): void => host.post({ type: 'configuration changed' });
-  const stored = new Set(params.snapshot.keys.map(({ name }) => name));
+  const stored = new Set(params.storedKeys);
 
-  const books = new Books({ store: opened.store, clock: systemClock, partitions: params.partitions });
+  const ruleBuilder = new RuleBuilder();
+  const testClient = new HttpWebhookClient({
+    secrets: new SecretSource(() => systemClock.monotonicMs(), params.secretPlaces),
+    connectionsMax: CONNECTIONS_MAX,
+  });
+  const books = new Books({
+    store: opened.store,
+    clock: systemClock,
+    partitions: params.partitions,
+    onRead: (ledgers) => host.post(booksRead(ledgers)),
+  });
   const ledger = ledgerPort({
     books,
     database,
     storeName: params.storeName,
     clock: systemClock,
   });
+  const partitions = partitionsPort({
+    store: opened.store,
+    books,
+    ledger,
+    owners: () => ask('partitions'),
+    destinations: () => inForce.destinations.map(({ name }) => name),
+  });
+  const rules = new PostgresRuleStore(database);
+  const teams = new PostgresTeamStore(database);
   const resubmissions = new ResubmissionStore(params, params.safety);
+  const letters = new PostgresLetterOperations(database);
   const failures = failuresPort({
     database,
+    letters,
     store: () => resubmissions.open(),
     storeName: params.storeName,
     partitions: params.partitions,
@@ -98,6 +135,11 @@ hostProcess(async (host) => {
     rejectBounds: () => rejectBounds(inForce.settings),
     clock: systemClock,
     log,
+  });
+  const trials = ruleTrials({
+    databaseUrl: params.databaseUrl,
+    clock: systemClock,
+    unmatchedPolicy: () => inForce.settings['audit.unmatched.policy'],
   });
   let version: Promise<string> | undefined;
   const port: AdminPort = {
@@ -126,9 +168,32 @@ hostProcess(async (host) => {
       ofNode: params.keys.filter(({ name }) => !stored.has(name)),
       onChange: () => ask<void>('refreshed').catch(onChange),
     }),
-    ...rulePorts(database, onChange),
+    ...rulePorts({
+      database,
+      onChange,
+      builder: ruleBuilder,
+      secretPlaces: params.secretPlaces,
+      tester: new DestinationTester({ client: testClient, clock: systemClock }),
+    }),
+    ruleTrials: trials,
     ...auditPorts(database),
+    events: lineagePort({
+      log: new PostgresLineageLog(database),
+      store: opened.store,
+      partitions: params.partitions,
+      clock: systemClock,
+      auditPolicy: () => inForce.settings['audit.unmatched.policy'],
+      rule: (id) => rules.get(id),
+      nearest: (event, signal) => trials.nearest(event, signal),
+      partitionList: () => partitions.list(),
+    }),
     failures,
+    replays: replaysPort({ letters, destinations: () => inForce.destinations.map(({ name }) => name) }),
+    unmatched: unmatchedPort({
+      database,
+      teamOf: async (host) => (await teams.get(host))?.team,
+      fallbackTeam: () => inForce.settings['unmatched.team'],
+    }),
     actors: {
       tree: () => ask<ActorDocument>('tree'),
       restart: (id, how, { keyName }) => calls.ask('restart', { id, how, by: keyName }, RESTART_TIMEOUT_MS),
@@ -136,13 +201,7 @@ hostProcess(async (host) => {
       resume: (id, caller) => operate('resume', id, caller),
       inspect: (id, caller) => operate('inspect', id, caller),
     },
-    partitions: partitionsPort({
-      store: opened.store,
-      books,
-      ledger,
-      owners: () => ask('partitions'),
-      destinations: () => inForce.snapshot.destinations.map(({ name }) => name),
-    }),
+    partitions,
     ledger,
     metrics: {
       exposition: async () => {
@@ -154,6 +213,8 @@ hostProcess(async (host) => {
         return expose([...samples, ...books, ...rejects]);
       },
       rates: () => ask('rates'),
+      latency: () => ask('latency'),
+      slo: () => ask('slo'),
     },
   };
 
@@ -192,7 +253,14 @@ hostProcess(async (host) => {
       feed.close();
       books.stop();
       failures.stop();
-      await Promise.all([opened.close(), resubmissions.close(), database.close()]);
+      testClient.close();
+      await Promise.all([
+        opened.close(),
+        resubmissions.close(),
+        trials.close(),
+        database.close(),
+        ruleBuilder.close(),
+      ]);
     },
   };
 });

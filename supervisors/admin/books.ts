@@ -17,12 +17,20 @@ export class Books {
   readonly #partitions: number;
   readonly #drains: DrainHistory;
   #cancel: (() => void) | undefined;
+  readonly #onRead: (ledgers: readonly Ledger[]) => void;
   #isStopped = false;
 
-  constructor(options: { store: DurableStore; clock: Clock; partitions: number }) {
+  constructor(options: {
+    store: DurableStore;
+    clock: Clock;
+    partitions: number;
+    /** Told of every reading, by partition. */
+    onRead?: (ledgers: readonly Ledger[]) => void;
+  }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#partitions = options.partitions;
+    this.#onRead = options.onRead ?? (() => undefined);
     this.#drains = new DrainHistory(options.clock);
     this.#sampleLater();
   }
@@ -37,6 +45,7 @@ export class Books {
       [...mailboxDepths(measured)].map(([mailbox, depth]) => [nameOf(partition, mailbox), depth] as const),
     );
     this.#drains.note(new Map(depths));
+    this.#onRead(ledgers);
     return ledgers;
   }
 

@@ -1,18 +1,20 @@
 /** What the stores hold as the documents that the API sends: the same facts under the names people see. */
-import { writtenDestination } from '../../actors/match/configuration.ts';
+import { writtenDestination } from '../../actors/match/destination-document.ts';
+import { holdAt } from '../../actors/ports.ts';
+import type { DestinationHold } from '../../actors/ports.ts';
 import { SETTINGS } from '../../actors/settings.ts';
 import type { Setting } from '../../actors/settings.ts';
 import type { Change, Listed } from '../../gateways/admin/admin-port.ts';
 import type {
   AuditLogEntryDocument,
   ConfigAuditEntryDocument,
-  DestinationDocument,
   DevHostDocument,
   KeyDocument,
   SettingDocument,
   SettingValue,
   TeamDocument,
 } from '../../gateways/admin/documents.ts';
+import type { DestinationDocument } from '../../gateways/admin/rule-set-documents.ts';
 import type { KeyRecord } from '../../gateways/http/key-ring.ts';
 import type { AuditLogEntry } from '../../gateways/postgres/audit-log.ts';
 import type { ConfigAuditEntry } from '../../gateways/postgres/config-audit.ts';
@@ -22,6 +24,7 @@ import type { StoredDevelopmentHost } from '../../gateways/postgres/development-
 import type { StoredApiKey } from '../../gateways/postgres/key-store.ts';
 import type { StoredSetting } from '../../gateways/postgres/settings-store.ts';
 import type { StoredTeam } from '../../gateways/postgres/team-store.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 export function authorOf({ caller, reason }: Change): ChangeAuthor {
   return { changedBy: caller.keyName, correlationId: caller.correlationId, reason };
@@ -56,8 +59,21 @@ export function destinationDocument({
   updatedAtMs,
   ...destination
 }: StoredDestination): DestinationDocument {
-  const written = writtenDestination(destination) as Omit<DestinationDocument, 'version' | 'updated_at'>;
-  return { ...written, version, updated_at: time(updatedAtMs) };
+  const written = writtenDestination(destination) as Omit<
+    DestinationDocument,
+    'version' | 'hold' | 'updated_at'
+  >;
+  const hold = holdAt(destination, systemClock.wallMs());
+  return {
+    ...written,
+    version,
+    hold: hold === undefined ? null : holdDocument(hold),
+    updated_at: time(updatedAtMs),
+  };
+}
+
+function holdDocument({ kind, sinceMs, untilMs, reason, by }: DestinationHold): DestinationDocument['hold'] {
+  return { kind, since: time(sinceMs), until: untilMs === null ? null : time(untilMs), reason, by };
 }
 
 /** What holds on a node when nothing is set, and where that comes from. */

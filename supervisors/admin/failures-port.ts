@@ -1,20 +1,25 @@
 /**
- * What could not go its way, for the API: rejects and quarantined events from PostgreSQL, and what operators do about
- * rejects.
+ * What could not go its way, for the API: rejects, quarantined events and dead letters from PostgreSQL, and what operators
+ * do about rejects; what they do about dead letters is in replays-port.ts, but for throwing them away.
  *
  * It also keeps house, as long as the admin process lives: resubmissions that a crash left unfinished are finished, and
  * bounds that were lowered are kept.
  */
 import type { FailurePosition, FailuresPort } from '../../gateways/admin/admin-port.ts';
+import { LETTER_STATES } from '../../gateways/admin/failure-documents.ts';
 import type {
   FailureDetailDocument,
   FailureDocument,
+  LetterState,
+  RejectState,
   RejectTotalsDocument,
 } from '../../gateways/admin/failure-documents.ts';
 import { PostgresFailureLog } from '../../gateways/postgres/failure-log.ts';
 import type { StoredQuarantinedEvent, StoredReject } from '../../gateways/postgres/failure-log.ts';
+import type { PostgresLetterOperations } from '../../gateways/postgres/letter-operations.ts';
 import type { Connection } from '../../gateways/postgres/connection.ts';
 import { PostgresRejectOperations } from '../../gateways/postgres/reject-operations.ts';
+import type { FoundFailure } from '../../gateways/postgres/reject-operations.ts';
 import { PostgresRejectStore } from '../../gateways/postgres/reject-store.ts';
 import type { RejectBounds, RejectTotals } from '../../gateways/postgres/reject-store.ts';
 import { PostgresWitnessStore } from '../../gateways/postgres/witness-store.ts';
@@ -22,10 +27,12 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Bounds, DurableStore } from '../../runtime/durable/durable-store.ts';
 import type { Log } from '../../runtime/telemetry/log.ts';
 import { authorOf, listed } from './documents.ts';
+import { bodyOf, letterDocument, replayHistory } from './letter-documents.ts';
 import { Resubmitter } from './resubmitter.ts';
 
 export interface FailuresPortOptions {
   database: Connection;
+  letters: PostgresLetterOperations;
   /** See ResubmitterOptions. */
   store: () => Promise<Pick<DurableStore, 'append'>>;
   storeName: string;
@@ -42,13 +49,25 @@ export interface RunningFailuresPort extends FailuresPort {
 }
 
 const EXCERPT_BYTES = 200;
+/** What is of other kinds. */
+const NOT_A_LETTER = {
+  destination: null,
+  team: null,
+  rule_id: null,
+  signature: null,
+  retry_at: null,
+  operation_id: null,
+  ended_at: null,
+} as const;
 const FINISH_EVERY_MS = 5_000;
 const ENFORCE_EVERY_MS = 30_000;
+/** The others have ended: they are shown when they are asked for. */
+const OPEN_LETTER_STATES = LETTER_STATES.slice(0, 5);
 /** Dead letters that cannot be read are quarantined under such names. */
 const DEAD_LETTER_PREFIX = 'dead-letter-';
 
 export function failuresPort(options: FailuresPortOptions): RunningFailuresPort {
-  const { database, clock } = options;
+  const { database, letters, clock } = options;
   const log = new PostgresFailureLog(database);
   const rejects = new PostgresRejectStore(database, options.rejectBounds);
   const operations = new PostgresRejectOperations(database);
@@ -61,32 +80,47 @@ export function failuresPort(options: FailuresPortOptions): RunningFailuresPort 
   ];
 
   return {
-    search: async ({ kind, after, ...question }) => {
+    search: async ({ kind, after, state, ...question }) => {
       const asked = { ...question, after, bodyBytesMax: EXCERPT_BYTES };
+      const states = state === undefined ? OPEN_LETTER_STATES : [state as LetterState];
       const page =
         kind === 'reject'
-          ? listed(await log.rejects(asked), rejectDocument)
-          : listed(await log.quarantined(asked), quarantinedDocument);
+          ? listed(await log.rejects({ ...asked, state: state as RejectState | undefined }), rejectDocument)
+          : kind === 'quarantine'
+            ? listed(await log.quarantined(asked), quarantinedDocument)
+            : listed(await letters.search({ ...asked, states, reason: question.code }), letterDocument);
       const next: FailurePosition | null = page.next === null ? null : { kind, ...page.next };
       return { items: page.items, next };
     },
     get: async (id, bytesMax) => {
       const reject = await log.reject(id, bytesMax);
-      if (reject !== undefined) return detailOf(rejectDocument(reject), reject, []);
+      if (reject !== undefined) return detailOf(rejectDocument(reject), reject, {});
       const event = await log.quarantinedEvent(id, bytesMax);
-      return event === undefined ? undefined : detailOf(quarantinedDocument(event), event, event.history);
+      if (event !== undefined) return detailOf(quarantinedDocument(event), event, { history: event.history });
+      const found = await letters.get(id);
+      if (found === undefined) return undefined;
+      const whole = bodyOf(found.letter);
+      const shown = { body: whole.subarray(0, bytesMax), bodyBytes: whole.length };
+      const replays = replayHistory(found.replays);
+      return detailOf(letterDocument(found.letter), shown, { replays });
     },
     totals: async (page) => listed(await rejects.page(page), totalsDocument),
     resubmit: (asked, change) => resubmitter.resubmit(asked, authorOf(change)),
     judge: (asked) => resubmitter.judge(asked),
     discard: async (ids, change) => {
       const found = await operations.find(ids);
-      const isReject = (id: string): boolean => found.get(id)?.kind === 'reject';
-      const gone = await operations.discard(ids.filter(isReject), authorOf(change));
+      const isOf = (kind: FoundFailure['kind']) => (id: string) => found.get(id)?.kind === kind;
+      const author = authorOf(change);
+      const rejected = ids.filter(isOf('reject'));
+      const dead = ids.filter(isOf('dead_letter'));
+      const gone = new Set(rejected.length === 0 ? [] : await operations.discard(rejected, author));
+      const broken = ids.filter(isOf('quarantine'));
+      if (broken.length > 0)
+        for (const id of await operations.discardQuarantined(broken, author)) gone.add(id);
+      if (dead.length > 0) for (const id of await letters.discard(dead, author)) gone.add(id);
       return ids.map((id) => {
         if (gone.has(id)) return { id, outcome: 'discarded' };
-        if (isReject(id)) return { id, outcome: 'busy' };
-        return { id, outcome: found.has(id) ? 'read_only' : 'unknown' };
+        return { id, outcome: found.has(id) ? 'busy' : 'unknown' };
       });
     },
     stop: () => {
@@ -133,6 +167,7 @@ function rejectDocument(reject: StoredReject): FailureDocument {
     last_failed_at: time(reject.receivedAtMs),
     replays: reject.replays,
     resubmitted_at: reject.resubmittedAtMs === null ? null : time(reject.resubmittedAtMs),
+    ...NOT_A_LETTER,
     body_bytes: reject.bodyBytes,
     excerpt: excerptOf(reject.body),
   };
@@ -142,7 +177,7 @@ function quarantinedDocument(event: StoredQuarantinedEvent): FailureDocument {
   return {
     id: event.eventId,
     kind: 'quarantine',
-    state: 'quarantined',
+    state: event.state,
     stage: event.eventId.startsWith(DEAD_LETTER_PREFIX) ? 'remediation' : 'match',
     partition: event.partition,
     key: null,
@@ -155,7 +190,8 @@ function quarantinedDocument(event: StoredQuarantinedEvent): FailureDocument {
     first_failed_at: time(event.receivedAtMs),
     last_failed_at: time(event.quarantinedAtMs),
     replays: event.replays,
-    resubmitted_at: null,
+    resubmitted_at: event.resubmittedAtMs === null ? null : time(event.resubmittedAtMs),
+    ...NOT_A_LETTER,
     body_bytes: event.bodyBytes,
     excerpt: excerptOf(event.body),
   };
@@ -164,12 +200,13 @@ function quarantinedDocument(event: StoredQuarantinedEvent): FailureDocument {
 function detailOf(
   { excerpt: _, ...document }: FailureDocument,
   { body, bodyBytes }: { body: Buffer; bodyBytes: number },
-  history: string[],
+  told: { history?: string[]; replays?: FailureDetailDocument['replay_history'] },
 ): FailureDetailDocument {
   const text = body.toString('utf8');
   return {
     ...document,
-    history,
+    history: told.history ?? [],
+    replay_history: told.replays ?? [],
     body: {
       text,
       base64: body.toString('base64'),

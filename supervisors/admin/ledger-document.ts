@@ -39,6 +39,8 @@ export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigur
       opened: counter('alerts'),
       delivered: counter('alerts_delivered'),
       dead: counter('alerts_dead'),
+      suppressed: counter('alerts_suppressed'),
+      superseded: counter('alerts_superseded'),
     },
     partitions: ledgers.map((ledger, partition) => ({
       partition,

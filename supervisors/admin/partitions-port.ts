@@ -86,7 +86,10 @@ function pauseOf(
     return { reason: 'no_owner', detail: 'No thread of this node has this partition.', since: null };
   }
   const found = owner.pauses.find((pause) => pause.mailbox === null || pause.mailbox === mailbox);
-  if (found !== undefined) return { reason: found.reason, detail: found.detail, since: found.since };
+  if (found !== undefined) {
+    const { mailbox: _, ...pause } = found;
+    return pause;
+  }
   if (roleOf(mailbox) !== 'forward' || known.includes(mailbox)) return null;
   return {
     reason: 'destination_removed',

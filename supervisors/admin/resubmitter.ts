@@ -1,6 +1,6 @@
 /**
- * Sends rejects once more: judged here as the ingest port judges, appended to the same mailbox, so that the ledger counts
- * them as accepted.
+ * Sends rejects once more, and quarantined events: judged here as the ingest port judges, appended to the same mailbox, so
+ * that the ledger counts them as accepted. What is said of rejects here holds for both.
  *
  * Events go to Redis and the mark to PostgreSQL, which no transaction holds together. So a resubmission is written down
  * with its frames first, then sent under a writer id of its own, then marked. Whoever finds it unfinished (a repeated
@@ -11,6 +11,7 @@
  * lane, which takes the events of any host and keeps them in order with those before and after.
  */
 import { createHash, randomBytes, randomFillSync } from 'node:crypto';
+import { originEntry, senderOf } from '../../actors/ingest/origin.ts';
 import { framesOf, hostsOf, judgeReject } from '../../actors/ingest/resubmission.ts';
 import type { RecordFault, UsableBody } from '../../actors/ingest/resubmission.ts';
 import { INGEST_LANE, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
@@ -19,6 +20,7 @@ import type { ResubmittedReject } from '../../gateways/admin/admin-port.ts';
 import type { ResubmittedDocument } from '../../gateways/admin/failure-documents.ts';
 import type { ChangeAuthor } from '../../gateways/postgres/configuration-change.ts';
 import type {
+  Claim,
   FoundFailure,
   PostgresRejectOperations,
   WholeReject,
@@ -169,7 +171,11 @@ export class Resubmitter {
           framesOf(
             usable
               .filter(({ reject }) => ids.has(reject.id))
-              .map(({ reject, judged }) => ({ ...judged, correlationId: reject.correlationId })),
+              .map(({ reject, judged }) => ({
+                ...judged,
+                correlationId: reject.correlationId,
+                origin: originOf(reject),
+              })),
             { partitions, nowMs, newFrameId: this.#newFrameId },
           ),
       },
@@ -267,7 +273,7 @@ function groupsOf(candidates: readonly Candidate[]): Candidate[][] {
 /** What can be said without doing anything; undefined for a reject that is parked. */
 function standingOf(failure: FoundFailure | undefined): Outcome | undefined {
   if (failure === undefined) return outcomeOf('unknown');
-  if (failure.kind === 'quarantine') return outcomeOf('read_only');
+  if (failure.kind === 'dead_letter') return outcomeOf('read_only');
   if (failure.state === 'resubmitted') return outcomeOf('already_resubmitted');
   return failure.state === 'parked' ? undefined : busy();
 }
@@ -288,10 +294,11 @@ function unusable(faults: readonly RecordFault[]): Outcome {
 }
 
 /** The bodies themselves are not for a record that is kept for ever. */
-function auditOf({ reject, edited, judged }: Usable): { id: string; oldValues: object; newValues: object } {
-  const { id, keyName, code, body } = reject;
+function auditOf({ reject, edited, judged }: Usable): Claim['rejects'][number] {
+  const { id, kind, keyName, code, body } = reject;
   return {
     id,
+    kind,
     oldValues: { state: 'parked', key_name: keyName, code, ...digestOf(body) },
     newValues: {
       state: 'resubmitting',
@@ -326,4 +333,9 @@ function whyNotStored(result: AppendResult): string | undefined {
     case 'error':
       return `${result.error.code}: ${result.error.message}`;
   }
+}
+
+/** The address it first came from is not kept of a reject. */
+function originOf({ keyName, sender }: WholeReject): string {
+  return originEntry(keyName, senderOf({ address: '', program: sender, protocol: 'resubmission' }));
 }

@@ -24,8 +24,6 @@ export interface PartitionPoolOptions {
   /** The slot has left for good. */
   closeSlot: (slot: ThreadSlot) => void;
   child: (id: string, start: StartChild) => ChildSpec;
-  /** Another number of slots is at work. */
-  onDealt: () => void;
 }
 
 export class PartitionPool implements ResizablePool {
@@ -45,11 +43,6 @@ export class PartitionPool implements ResizablePool {
 
   get slots(): readonly ThreadSlot[] {
     return this.#slots;
-  }
-
-  /** Slots that have partitions. */
-  get atWork(): number {
-    return this.#shares.filter((share) => share.length > 0).length;
   }
 
   /** Who has what, by slot. */
@@ -134,7 +127,7 @@ export class PartitionPool implements ResizablePool {
   }
 
   #deal(slots: number): void {
-    const { partitions, onDealt } = this.#options;
+    const { partitions } = this.#options;
     this.#shares = dealPartitions(this.#shares, slots, partitions);
     const shares = this.#slots.map(({ id, vitals }, index) => ({
       slot: id,
@@ -142,6 +135,5 @@ export class PartitionPool implements ResizablePool {
       vitals,
     }));
     this.#leases?.deal(shares);
-    onDealt();
   }
 }

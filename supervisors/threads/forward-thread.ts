@@ -1,29 +1,40 @@
 /**
  * The module of a forward thread: one forward actor over the partitions that its slot has leased.
  */
+import { openConnection } from '../../gateways/postgres/connection.ts';
+import { PostgresReceiptStore } from '../../gateways/postgres/receipt-store.ts';
 import { HttpWebhookClient } from '../../gateways/webhook/webhook-client.ts';
 import { SecretSource } from '../../gateways/secrets/secret-source.ts';
+import type { SecretPlaces } from '../../gateways/secrets/secret-source.ts';
 import { deliverAlert } from '../../actors/forward/delivery.ts';
 import { forwardActor } from '../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../actors/forward/forward-actor.ts';
 import type { LaneReport } from '../../actors/forward/lane-watch.ts';
+import { LatestDelivered } from '../../actors/forward/latest-delivered.ts';
 import { alertLane } from '../../actors/forward/messages.ts';
+import type { StoredAlert } from '../../actors/forward/messages.ts';
+import { ReceiptQueue, receiptOf, unsentReceiptOf } from '../../actors/forward/receipt-queue.ts';
 import { retryDelayMs } from '../../actors/forward/retry-policy.ts';
+import type { ReceiptStore } from '../../actors/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
 import { laneFull } from '../../runtime/durable/store-errors.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
-import type { ThreadMain } from '../../runtime/thread/entry.ts';
+import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import { FORWARD_COUNTERS } from './counters.ts';
 import { PartitionWaits } from './partition-waits.ts';
+import { occasionally } from './occasionally.ts';
+import { StageLatency, timedDelivery } from './stage-latency.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
 import type { Applied, ForwardInForce, ToWorker } from './worker-messages.ts';
 
 export interface ForwardThreadParams extends StoreParams, ForwardInForce {
+  databaseUrl: string;
   tokens: [partition: number, token: Token][];
   leaseTtlMs: number;
+  secretPlaces: SecretPlaces;
   bounds: { dead: Bounds; retry: Pick<Bounds, 'entriesMax' | 'bytesMax'> };
 }
 
@@ -44,11 +55,32 @@ const STOP_MS = 8_000;
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as ForwardThreadParams;
-  const { store, close } = await openStore(params, `mutt-${host.slotId}`);
+  const { store, pace, close } = await openStore(params, `mutt-${host.slotId}`);
   const client = new HttpWebhookClient({
-    secrets: new SecretSource(() => systemClock.monotonicMs()),
+    secrets: new SecretSource(() => systemClock.monotonicMs(), params.secretPlaces),
     connectionsMax: CONNECTIONS_MAX,
   });
+  const database = openConnection({
+    url: params.databaseUrl,
+    connectionsMax: 1,
+    applicationName: `mutt-${host.slotId}`,
+  });
+  const receiptStore = new PostgresReceiptStore(database);
+  const receipts = receiptQueue(host, receiptStore);
+  const latest = new LatestDelivered(systemClock.wallMs());
+  /** Of an alert that was replayed: whether a later one of its signature was taken while it waited here. */
+  const isSuperseded = async (stored: StoredAlert): Promise<boolean> => {
+    if (stored.replays === undefined) return false;
+    if (latest.isLaterThan(stored.alert)) return true;
+    if (latest.covers(stored.replayedAtMs ?? 0)) return false;
+    // When PostgreSQL is away it is sent: it was asked when the alert was replayed.
+    return receiptStore.isSuperseded(stored.alert).catch(() => false);
+  };
+  const { stagesAt, stages } = FORWARD_COUNTERS;
+  const latency = new StageLatency(host.counters, stagesAt, stages);
+  const deliver = timedDelivery(latency, systemClock, (stored, destination) =>
+    deliverAlert(stored, destination, client, () => systemClock.wallMs()),
+  );
   let inForce: ForwardInForce = params;
   const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   const forward = localChild<ForwardMessage>(
@@ -60,8 +92,8 @@ export const threadMain: ThreadMain = async (host) => {
         store,
         tokens: new Map(params.tokens),
         destinations: inForce.destinations,
-        deliver: (stored, destination) =>
-          deliverAlert(stored, destination, client, () => systemClock.wallMs()),
+        deliver: async (stored, destination, storedAtMs) =>
+          (await isSuperseded(stored)) ? { kind: 'superseded' } : deliver(stored, destination, storedAtMs),
         timeoutMsMax: params.leaseTtlMs / 2,
         retryBackoffMs: (attempts) => {
           const { 'forward.retry.baseMs': baseMs, 'forward.retry.delayMaxMs': delayMsMax } = inForce.settings;
@@ -72,12 +104,22 @@ export const threadMain: ThreadMain = async (host) => {
             inForce.settings;
           return retryDelayMs(failures, Math.random, { baseMs, delayMsMax });
         },
-        sharers: () => inForce.sharers,
+        pace,
         leaseLeftMs: () => host.vitals.get('leaseUntilMs') - processMs(),
         bounds: params.bounds,
+        onDelivered: (delivered, status) => {
+          latest.note(delivered.alert, systemClock.wallMs());
+          receipts.add(receiptOf(delivered, status, systemClock.wallMs()));
+        },
+        onUnsent: (ended, reason) => {
+          // What the destination was not to hear of is not to be followed by what came before it.
+          latest.note(ended.alert, systemClock.wallMs());
+          host.counters.add(FORWARD_COUNTERS.at[reason]);
+          receipts.add(unsentReceiptOf(ended, reason, systemClock.wallMs()));
+        },
         count: (what, reason) => {
-          const name = what === 'delivered' ? 'delivered' : (reason as keyof typeof FORWARD_COUNTERS.at);
-          host.counters.add(FORWARD_COUNTERS.at[name]);
+          const name = reason === undefined ? what : reason;
+          host.counters.add(FORWARD_COUNTERS.at[name as keyof typeof FORWARD_COUNTERS.at]);
         },
         onLanes: (lanes) => host.post({ type: 'lanes', lanes } satisfies FromForwardThread),
         onStuck: (partition, stuck) =>
@@ -103,7 +145,39 @@ export const threadMain: ThreadMain = async (host) => {
     close: async () => {
       waits.close();
       client.close();
-      await close();
+      await receipts.close();
+      await Promise.all([database.close(), close()]);
     },
   };
 };
+
+/** Counts receipts; what is dropped is told once a while, with how many there were. */
+function receiptQueue(
+  host: ThreadHost,
+  store: ReceiptStore,
+): { add: ReceiptQueue['add']; close(): Promise<void> } {
+  const { at } = FORWARD_COUNTERS;
+  const tellDropped = occasionally((count, fields) =>
+    host.log('warn', 'receipts of deliveries were dropped', { count, ...fields }),
+  );
+  const gauge = (): void => host.counters.set(at.receiptsWaiting, queue.waiting);
+  const queue: ReceiptQueue = new ReceiptQueue({
+    store,
+    clock: systemClock,
+    onKept: (count) => {
+      host.counters.add(at.receiptsKept, count);
+      gauge();
+    },
+    onDropped: (count, code) => {
+      host.counters.add(at.receiptsDropped, count);
+      tellDropped(count, code === undefined ? {} : { code });
+    },
+  });
+  return {
+    add: (receipt) => {
+      queue.add(receipt);
+      gauge();
+    },
+    close: () => queue.close(),
+  };
+}

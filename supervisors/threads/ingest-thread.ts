@@ -14,7 +14,9 @@ import {
   withoutEvents,
 } from '../../actors/ingest/ingest-actor.ts';
 import type { FramePart, IngestRequest, Resend } from '../../actors/ingest/ingest-actor.ts';
+import { originEntry, senderOf } from '../../actors/ingest/origin.ts';
 import { RejectQueue } from '../../actors/ingest/reject-queue.ts';
+import { canonicalAddress } from '../../actors/match/ip-network.ts';
 import type { RejectStore } from '../../actors/ports.ts';
 import { formatUuid, uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -26,6 +28,7 @@ import type { FromIngestThread, ToIngestThread } from '../gateway/ingest-threads
 import type { MailboxBounds } from '../mailbox-bounds.ts';
 import { rejectBounds } from '../reject-bounds.ts';
 import { INGEST_COUNTERS } from './counters.ts';
+import { occasionally } from './occasionally.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
 import type { Applied, InForce, ToWorker } from './worker-messages.ts';
@@ -44,7 +47,7 @@ export interface IngestThreadParams extends StoreParams, InForce {
 /** Messages waiting for this thread; the gateway's budget of bodies in flight bounds them long before. */
 const MAILBOX_MESSAGES_MAX = 100_000;
 const STOP_MS = 8_000;
-const TELL_EVERY_MS = 10_000;
+const IPV4_BYTES = 4;
 /** Contract: what is sent again within it is known, unless it is no more among the newest. */
 const RESEND_WINDOW_MS = 86_400_000;
 
@@ -118,6 +121,7 @@ export const threadMain: ThreadMain = async (host) => {
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'refuse' }, drainAtStop: true },
   );
 
+  const originOf = originMemo();
   const verdicts = new VerdictBatch((message) => host.post(message));
   const apply = (inForce: InForce): void => {
     ({ settings } = inForce);
@@ -133,7 +137,7 @@ export const threadMain: ThreadMain = async (host) => {
       return;
     }
     const { batchId, batch } = told;
-    const requests = openRows(batch, (verdict) => verdicts.add(batchId, verdict));
+    const requests = openRows(batch, originOf, (verdict) => verdicts.add(batchId, verdict));
     const sent = ingest.ref.tell({ type: 'requests', requests });
     if (sent !== 'accepted') {
       for (const request of requests)
@@ -177,16 +181,22 @@ class VerdictBatch {
 }
 
 /** The rows of a batch that have no verdict yet, as requests. */
-function openRows(batch: IngestBatch, onVerdict: (verdict: IngestVerdict) => void): IngestRequest[] {
+function openRows(
+  batch: IngestBatch,
+  originOf: ReturnType<typeof originMemo>,
+  onVerdict: (verdict: IngestVerdict) => void,
+): IngestRequest[] {
   const table = new Uint32Array(batch.table);
   const requests: IngestRequest[] = [];
   for (let index = 0; index < batch.count; index++) {
     const stageAt = index * ROW_WORDS + ROW.stage;
     const stage = table[stageAt];
     if (stage === ROW_STAGE.answered) continue;
-    const { request, body, ...row } = readRow(batch, index);
+    const { request, body, address, isSocket, ...row } = readRow(batch, index);
+    const protocol = isSocket ? 'websocket' : row.dialect === 'native' ? 'http' : row.dialect;
     requests.push({
       ...row,
+      origin: originOf(row.keyName, addressText(address), row.sender, protocol),
       body: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
       isPoison: stage === ROW_STAGE.parking,
       mark: (next) => {
@@ -199,6 +209,26 @@ function openRows(batch: IngestBatch, onVerdict: (verdict: IngestVerdict) => voi
     });
   }
   return requests;
+}
+
+/** Makes origins, and remembers the last one: requests of one sender come in runs, and making one costs half a µs. */
+function originMemo(): (keyName: string, address: string, program: string, protocol: string) => string {
+  let last: readonly string[] = [];
+  let entry = '';
+  return (keyName, address, program, protocol) => {
+    const isSame = last[0] === keyName && last[1] === address && last[2] === program && last[3] === protocol;
+    if (isSame) return entry;
+    last = [keyName, address, program, protocol];
+    entry = originEntry(keyName, senderOf({ address, program, protocol }));
+    return entry;
+  };
+}
+
+/** Dotted decimal or RFC 5952; empty for what is no address. */
+function addressText(address: Uint8Array): string {
+  if (address.length === IPV4_BYTES) return `${address[0]}.${address[1]}.${address[2]}.${address[3]}`;
+  const groups = Buffer.from(address).toString('hex').match(/.{4}/g);
+  return canonicalAddress(groups?.join(':') ?? '') ?? '';
 }
 
 /** Counts resends, and tells of keys and ids that are used for more than one content: a sender's mistake. */
@@ -252,28 +282,4 @@ function rejectQueue(host: ThreadHost, store: RejectStore): RejectQueue {
       tellDropped(count, { why, ...(code === undefined ? {} : { code }) });
     },
   });
-}
-
-/** Tells at once, and what comes within `TELL_EVERY_MS` of it together afterwards. */
-function occasionally(
-  tell: (count: number, fields: Record<string, unknown>) => void,
-): (count: number, fields?: Record<string, unknown>) => void {
-  let untold = 0;
-  let last: Record<string, unknown> = {};
-  let isQuiet = false;
-  const tellNow = (): void => {
-    if (untold === 0) {
-      isQuiet = false;
-      return;
-    }
-    tell(untold, last);
-    untold = 0;
-    isQuiet = true;
-    systemClock.after(TELL_EVERY_MS, tellNow, { ref: false });
-  };
-  return (count, fields = {}) => {
-    untold += count;
-    last = fields;
-    if (!isQuiet) tellNow();
-  };
 }

@@ -1,29 +1,33 @@
 /**
  * The module of a match thread: one match actor over the partitions that its slot has leased.
  */
+import { setImmediate } from 'node:timers/promises';
 import { PostgresAuditStore } from '../../gateways/postgres/audit-store.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { PostgresQuarantineStore } from '../../gateways/postgres/quarantine-store.ts';
+import { PostgresUnmatchedStore } from '../../gateways/postgres/unmatched-store.ts';
 import { consumerActor } from '../../actors/consumer-actor.ts';
 import { INGEST_LANE, INPUT_LANES, OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import { MatchHandler } from '../../actors/match/match-handler.ts';
-import type { AppliedSnapshot } from '../../actors/match/match-handler.ts';
 import type { Taps } from '../../actors/match/messages.ts';
 import { EventTap } from '../../actors/match/tap.ts';
+import { UnmatchedWatch } from '../../actors/match/unmatched.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import { codeOf, messageOf } from '../../runtime/errors.ts';
 import { createConsumer } from '../../runtime/durable/consumer.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
-import type { ThreadMain } from '../../runtime/thread/entry.ts';
+import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import { MATCH_COUNTERS } from './counters.ts';
 import { PartitionWaits } from './partition-waits.ts';
+import { MatchLatency, StageLatency } from './stage-latency.ts';
 import { openStore } from './store.ts';
 import type { StoreParams } from './store.ts';
-import type { Applied, MatchInForce, ToWorker } from './worker-messages.ts';
+import type { Applied, MatchInForce, OffenderFound, SnapshotWanted, ToWorker } from './worker-messages.ts';
 import { formatMark, suspectOf } from './suspect.ts';
 
-export interface MatchThreadParams extends StoreParams, MatchInForce {
+export interface MatchThreadParams extends StoreParams {
   databaseUrl: string;
   tokens: [partition: number, token: Token][];
   /** Of the lane of one destination, from the memory of the store. */
@@ -36,7 +40,9 @@ const MAILBOX_MESSAGES_MAX = 64;
 
 export const threadMain: ThreadMain = async (host) => {
   const params = host.params as MatchThreadParams;
-  let { settings } = params;
+  const tap = new EventTap({ clock: systemClock, report: (tapped) => host.post(tapped) });
+  const inForce = await firstInForce(host, tap);
+  let { settings } = inForce;
   const { store, close: closeStore } = await openStore(params, `mutt-${host.slotId}`);
   const database = openConnection({
     url: params.databaseUrl,
@@ -45,12 +51,28 @@ export const threadMain: ThreadMain = async (host) => {
   });
   const { counters, vitals } = host;
   const waits = new PartitionWaits(systemClock, (report) => host.post(report));
-  const tap = new EventTap({ clock: systemClock, report: (tapped) => host.post(tapped) });
+  const unmatched = new UnmatchedWatch({
+    store: new PostgresUnmatchedStore(database),
+    clock: systemClock,
+    partitions: params.tokens.map(([partition]) => partition),
+    settings: () => ({
+      threshold: settings['unmatched.threshold'],
+      windowMs: settings['unmatched.windowMs'],
+      alertsPerMinuteMax: settings['unmatched.alertsPerMinuteMax'],
+      team: settings['unmatched.team'],
+      rowsMax: settings['unmatched.rowsMax'],
+    }),
+    count: (what, n) => counters.add(MATCH_COUNTERS.at[what], n),
+    onHeld: (templates) => counters.set(MATCH_COUNTERS.at.templates, templates),
+  });
+  const { stagesAt, stages } = MATCH_COUNTERS;
+  const latency = new MatchLatency(new StageLatency(counters, stagesAt, stages), systemClock);
   const handler = new MatchHandler(
     {
       audit: new PostgresAuditStore(database),
       quarantine: new PostgresQuarantineStore(database),
       auditUnmatched: () => settings['audit.unmatched.policy'],
+      unmatched,
       alertBounds: {
         ...params.alertBounds,
         get entriesMax() {
@@ -58,18 +80,29 @@ export const threadMain: ThreadMain = async (host) => {
         },
       },
       count: (what, n) => counters.add(MATCH_COUNTERS.at[what], n),
-      onDecided: () => {
+      onDecided: (partition) => {
         vitals.doing = '';
+        latency.decided(partition);
+      },
+      pause: async () => {
+        // Another batch may be handled meanwhile: if the thread dies of it, that one must be named.
+        const { doing } = vitals;
+        vitals.doing = '';
+        await setImmediate();
+        vitals.doing = doing;
+      },
+      onOffender: ({ error, ...offence }) => {
+        const offender = { ...offence, code: codeOf(error), message: messageOf(error) };
+        host.post({ type: 'offender', offender } satisfies OffenderFound);
       },
       tap,
     },
-    params.snapshot,
+    inForce.decisions,
   );
-  const onApplied = (applied: AppliedSnapshot): void => {
-    counters.set(MATCH_COUNTERS.at.rules, applied.rules);
-    counters.set(MATCH_COUNTERS.at.snapshotVersion, applied.version);
-    const { version, refused } = applied;
-    host.post({ type: 'applied', version, refused } satisfies Applied);
+  const onApplied = ({ version, rules }: Pick<MatchInForce, 'version' | 'rules'>): void => {
+    counters.set(MATCH_COUNTERS.at.rules, rules);
+    counters.set(MATCH_COUNTERS.at.snapshotVersion, version);
+    host.post({ type: 'applied', version } satisfies Applied);
   };
   // What killed the last thread is charged once, not again with every restart of the actor in this one.
   let suspect = suspectOf(host.previousExit);
@@ -79,11 +112,13 @@ export const threadMain: ThreadMain = async (host) => {
     'match',
     consumerActor<ToWorker<MatchInForce>>({
       onMessage: (change) => {
+        handler.apply(change.decisions);
         ({ settings } = change);
-        onApplied(handler.apply(change.snapshot));
+        onApplied(change);
       },
       openConsumer: () => {
         waits.clear();
+        unmatched.begin();
         const consumer = createConsumer({
           store,
           lane: INGEST_LANE,
@@ -99,6 +134,7 @@ export const threadMain: ThreadMain = async (host) => {
               partition,
               error === undefined ? [] : INPUT_LANES.map((mailbox) => ({ mailbox, error })),
             ),
+          onCommitted: (partition, entries) => latency.committed(partition, entries),
           mayAct: () => vitals.get('leaseUntilMs') > processMs(),
           batchMessagesMax: () => settings['match.batch.eventsMax'],
         });
@@ -111,7 +147,7 @@ export const threadMain: ThreadMain = async (host) => {
     }),
     { mailbox: { capacity: MAILBOX_MESSAGES_MAX, overflow: 'dropOldest' } },
   );
-  onApplied(handler.applied);
+  onApplied(inForce);
   host.onMessage((message) => {
     const told = message as ToWorker<MatchInForce> | Taps;
     // Not through the mailbox: a tap only looks on, and must not wait behind work.
@@ -124,7 +160,20 @@ export const threadMain: ThreadMain = async (host) => {
     close: async () => {
       tap.close();
       waits.close();
+      await unmatched.close();
       await Promise.all([database.close(), closeStore()]);
     },
   };
 };
+
+/** Asks for what holds and waits for it. */
+function firstInForce(host: ThreadHost, tap: EventTap): Promise<MatchInForce> {
+  const { promise, resolve } = Promise.withResolvers<MatchInForce>();
+  host.onMessage((message) => {
+    const told = message as ToWorker<MatchInForce> | Taps;
+    if (told.type === 'taps') tap.set(told.taps);
+    else resolve(told);
+  });
+  host.post({ type: 'snapshot wanted' } satisfies SnapshotWanted);
+  return promise;
+}

@@ -4,6 +4,8 @@
 import { connectRedis, whenReady } from '../../gateways/redis/connection.ts';
 import { createRedisStore } from '../../runtime/durable/redis-store.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
+import type { SharedPace } from '../../runtime/durable/pace.ts';
+import { createRedisPace } from '../../runtime/durable/redis-pace.ts';
 import { assertStoreIsSafe, replicasToConfirm } from '../../runtime/durable/store-safety.ts';
 import type { StoreSafetyOptions } from '../../runtime/durable/store-safety.ts';
 
@@ -14,6 +16,7 @@ export interface StoreParams {
 
 export interface OpenStore {
   store: DurableStore;
+  pace: SharedPace;
   close: () => Promise<void>;
 }
 
@@ -51,6 +54,7 @@ export async function openStore(
   });
   return {
     store,
+    pace: createRedisPace({ connection, prefix: params.keyPrefix }),
     close: async () => {
       await store.close();
       connection.disconnect();

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { effectiveSettings } from '../../../actors/settings.ts';
-import { PostgresSnapshotSource } from '../../../gateways/postgres/snapshot-source.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import type { FromProcess, ToProcess } from '../../../runtime/process/protocol.ts';
 import type { AdminParams } from '../../../supervisors/admin/admin-process.ts';
@@ -44,12 +43,14 @@ describe('the admin process', function () {
       databaseUrl: database.url,
       version: 1,
       settings: effectiveSettings({}, {}),
-      snapshot: await new PostgresSnapshotSource(database.connection).load(),
+      destinations: [],
       keys: [],
+      storedKeys: [],
       partitions: 2,
       bounds: { entriesMax: 1_000, bytesMax: 1_000_000 },
       safety: { ackLevel: 'written', boundsBytes: 1_000_000 },
       pepper: 'ab'.repeat(32),
+      secretPlaces: { directory: '/nowhere', files: [] },
       addresses: { adminHost: '127.0.0.1', adminPort, healthHost: '127.0.0.1', healthPort },
       log: { level: 'error', file: join(specDirectory('admin'), 'admin.log') },
     };

@@ -151,28 +151,35 @@ describe('Resubmitter', function () {
     const [bad = ''] = await park(['{"hostname":"h1"}']);
     await database.sql(
       `INSERT INTO quarantined_events (event_id, received_at, partition, attempts, reason, history, body)
-       VALUES ('e-1', now(), 0, 3, 'E_BOOM', '[]', 'x')`,
+       VALUES ('e-1', now(), 0, 3, 'E_BOOM', '[]', convert_to($1, 'UTF8')), ('e-2', now(), 0, 3, 'E_BOOM', '[]', 'x')`,
+      [GOOD('q1', 'from quarantine')],
     );
     const done = await resubmitter().resubmit(
-      asked([...good.slice(0, 25), bad, 'nothing', 'e-1', ...good.slice(25)]),
+      asked([...good.slice(0, 25), bad, 'nothing', 'e-1', 'e-2', ...good.slice(25)]),
       AUTHOR,
     );
     expect(outcomes(done)).to.deep.equal([
       ...good.slice(0, 25).map(() => 'resubmitted'),
       'unusable',
       'unknown',
-      'read_only',
+      'resubmitted',
+      'unusable',
       ...good.slice(25).map(() => 'resubmitted'),
     ]);
     expect(done[25]?.errors[0]).to.include({ index: 0, code: 'E_FIELD_MISSING' });
-    expect(await stored()).to.deep.equal(Array.from({ length: 50 }, (_, nth) => `m${nth + 10}`));
-    expect(await accepted()).to.equal(50);
+    const all = ['from quarantine', ...Array.from({ length: 50 }, (_, nth) => `m${nth + 10}`)];
+    expect(await stored()).to.deep.equal(all);
+    expect(await accepted()).to.equal(51);
     expect(await unfinished()).to.equal(0);
+    const [event] = await database.sql(
+      `SELECT state, replays FROM quarantined_events WHERE event_id = 'e-1'`,
+    );
+    expect(event).to.deep.equal({ state: 'resubmitted', replays: 1 });
     const witness = await new PostgresWitnessStore(database.connection, 'here').list();
-    expect(witness.reduce((sum, { sequence }) => sum + sequence, 0)).to.equal(50);
-    const again = await resubmitter().resubmit(asked(good), AUTHOR);
+    expect(witness.reduce((sum, { sequence }) => sum + sequence, 0)).to.equal(51);
+    const again = await resubmitter().resubmit(asked([...good, 'e-1']), AUTHOR);
     expect(new Set(outcomes(again))).to.deep.equal(new Set(['already_resubmitted']));
-    expect(await accepted()).to.equal(50);
+    expect(await accepted()).to.equal(51);
   });
 
   it('sends another body instead, with all of its records, under the id of the old request', async () => {

@@ -26,7 +26,10 @@ describe('the connections of a forward thread', function () {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', AT_ONCE, resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    client = new HttpWebhookClient({ secrets: new SecretSource(() => 0), connectionsMax: CONNECTIONS_MAX });
+    client = new HttpWebhookClient({
+      secrets: new SecretSource(() => 0, { directory: '/nowhere', files: [] }),
+      connectionsMax: CONNECTIONS_MAX,
+    });
   });
   afterEach(async () => {
     client.close();
@@ -36,7 +39,7 @@ describe('the connections of a forward thread', function () {
 
   it('are enough for everything that lanes may send at once', async () => {
     const posts = Array.from({ length: AT_ONCE }, () =>
-      client.post({ url, body: '{}', timeoutMs: 30_000, secretRef: null }),
+      client.post({ url, timeoutMs: 30_000, secretRef: null, compose: () => ({ headers: {}, body: '{}' }) }),
     );
     expect((await Promise.all(posts)).every(({ status }) => status === 200)).to.equal(true);
   });
