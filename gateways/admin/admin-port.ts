@@ -6,6 +6,7 @@
  * error. Lists give at most `limit` items behind `after`, in a fixed order.
  */
 import type { Handling } from '../../actors/event.ts';
+import type { DestinationTestDocument } from './destination-documents.ts';
 import type {
   ActorDocument,
   ActorStateDocument,
@@ -13,7 +14,6 @@ import type {
   AuditLogEntryDocument,
   ConfigAuditEntryDocument,
   ConfigAuditVerdict,
-  DestinationDocument,
   DevHostDocument,
   EffectiveDocument,
   KeyDocument,
@@ -22,23 +22,41 @@ import type {
   PartitionDocument,
   RatesDocument,
   RuleDocument,
-  RuleSetDocument,
   SettingDocument,
   SettingValue,
-  StatusDocument,
   TeamDocument,
   VersionDocument,
 } from './documents.ts';
+import type { LatencyDocument, SloDocument } from './metric-documents.ts';
+import type { DestinationDocument, RuleSetDocument } from './rule-set-documents.ts';
+import type { StatusDocument } from './status-document.ts';
 import type { Precondition } from './endpoint.ts';
 import type {
   DiscardedDocument,
   FailureDetailDocument,
   FailureDocument,
   FailureKind,
+  LetterState,
   RejectState,
   RejectTotalsDocument,
   ResubmittedDocument,
 } from './failure-documents.ts';
+import type { AlertEdit, ReplayOperationDocument, ReplayPreviewDocument } from './replay-documents.ts';
+import type {
+  BacktestReply,
+  BacktestRequest,
+  CoverageKind,
+  CoverageReply,
+  RuleTestReply,
+  RuleTestRequest,
+  RuleVersionDocument,
+} from './rule-documents.ts';
+import type {
+  UnmatchedDetailDocument,
+  UnmatchedDocument,
+  UnmatchedHostDocument,
+} from './unmatched-documents.ts';
+import type { LineageDocument } from './lineage-documents.ts';
 
 /** Who asks: goes into audit records. */
 export interface Caller {
@@ -78,12 +96,16 @@ export interface AdminPort {
   settings: SettingsPort;
   keys: KeysPort;
   rules: RulesPort;
+  ruleTrials: RuleTrialsPort;
   hosts: HostsPort;
   teams: TeamsPort;
   destinations: DestinationsPort;
   configAudit: ConfigAuditPort;
   auditLogs: AuditLogsPort;
+  events: EventsPort;
   failures: FailuresPort;
+  replays: ReplaysPort;
+  unmatched: UnmatchedPort;
   actors: ActorsPort;
   partitions: PartitionsPort;
   ledger: LedgerPort;
@@ -155,12 +177,52 @@ export interface RulesPort {
   /** Takes the whole rule. */
   replace(id: number, rule: unknown, change: ItemChange): Promise<RuleDocument | undefined>;
   remove(id: number, change: ItemChange): Promise<boolean>;
+  /** As it was after each change, newest first. Undefined when there is and was no such rule. */
+  versions(id: number, page: Page<number>): Promise<Listed<RuleVersionDocument, number> | undefined>;
+  /**
+   * To an earlier version, or the one before the last change; checked as a new one is. Rejects with
+   * `E_RULE_VERSION_UNKNOWN`, `E_RULE_INVALID`, `E_EXISTS`.
+   */
+  rollback(id: number, toVersion: number | undefined, change: ItemChange): Promise<RuleDocument | undefined>;
   /** Everything that decides, in one document. */
   set(): Promise<RuleSetDocument>;
   /** Rejects with `E_CONFIG_INVALID` (details.faults) for bad input; nothing is applied then. */
   applySet(document: unknown, caller: Caller): Promise<AppliedDocument>;
-  /** As `applySet`, and applies nothing. */
-  checkSet(document: unknown): Promise<void>;
+  /** As `applySet`, and applies nothing. Gives the rules of the document as they are read: whole, each value in its one form. */
+  checkSet(document: unknown): Promise<CheckedRule[]>;
+}
+
+export type CheckedRule = Omit<RuleDocument, 'id' | 'version' | 'suspended'> & {
+  id?: number;
+  version?: number;
+  expected_version?: number;
+};
+
+/** What rules would do, and what they do not; nothing is changed. Work ends when `signal` is aborted. */
+export interface RuleTrialsPort {
+  /** Rejects with `E_CONFIG_INVALID` and `E_BODY_INVALID` (details.faults), `E_SEARCH_TOO_LONG`, `E_RULE_TRIALS_BUSY`. */
+  test(request: RuleTestRequest, signal: AbortSignal): Promise<RuleTestReply>;
+  /** One at a time; rejects with `E_BACKTEST_RUNNING`, and as `test`. */
+  backtest(request: BacktestRequest, signal: AbortSignal): Promise<BacktestReply>;
+  /** Rejects with `E_RULE_TRIALS_BUSY`. */
+  coverage(page: CoveragePage, signal: AbortSignal): Promise<CoverageReading>;
+  /** JSON Schema of a file of rules. */
+  schema(): { $schema: string; title: string };
+}
+
+export interface CoveragePosition {
+  /** The version of the rules it was a page of. */
+  version: number;
+  /** How many findings were before. */
+  at: number;
+}
+
+export interface CoveragePage extends Page<CoveragePosition> {
+  kind?: CoverageKind;
+}
+
+export interface CoverageReading extends Listed<CoverageReply['items'][number], CoveragePosition> {
+  summary: Omit<CoverageReply, 'items' | 'next'>;
 }
 
 export interface RulePosition {
@@ -191,13 +253,32 @@ export interface TeamsPort {
   remove(hostname: string, change: ItemChange): Promise<boolean>;
 }
 
+/** That nothing is sent to a destination for a while. */
+export interface HoldWish {
+  /** `pause`: alerts wait. `mute`: they end unsent. */
+  kind: 'pause' | 'mute';
+  /** ms since 1970; null: until somebody ends it. */
+  untilMs: number | null;
+  reason: string;
+}
 export interface DestinationsPort {
   /** By name. */
   page(page: Page<string>): Promise<Listed<DestinationDocument, string>>;
   get(name: string): Promise<DestinationDocument | undefined>;
   /** Rejects with `E_CONFIG_INVALID` (details.faults), `E_DESTINATION_INVALID`. */
   put(name: string, document: unknown, change: ItemChange): Promise<DestinationDocument>;
+  /** Null ends it. Undefined when there is no such destination. Rejects with `E_PARAMETER_INVALID`. */
+  hold(name: string, hold: HoldWish | null, change: Change): Promise<DestinationDocument | undefined>;
   remove(name: string, change: ItemChange): Promise<boolean>;
+  /**
+   * Sends one marked alert: to the stored destination, or to what `document` says, which is not stored. Undefined when
+   * there is none of this name. Rejects with `E_DESTINATION_INVALID`, `E_DESTINATION_TESTS_BUSY`.
+   */
+  test(
+    name: string,
+    document: unknown,
+    status: 'firing' | 'resolved',
+  ): Promise<DestinationTestDocument | undefined>;
 }
 
 export interface ConfigAuditPort {
@@ -245,6 +326,14 @@ export interface AuditLogQuestion extends Page<AuditLogPosition> {
   toMs?: number;
 }
 
+export interface EventsPort {
+  /**
+   * By the id of an event, an alert or a request. What is not known has the state `unknown`. Work ends when `signal` is
+   * aborted.
+   */
+  trace(id: string, signal: AbortSignal): Promise<LineageDocument>;
+}
+
 export interface FailuresPort {
   /** Of one kind, newest first. Rejects with `E_SEARCH_TOO_LONG`. */
   search(question: FailureQuestion): Promise<Listed<FailureDocument, FailurePosition>>;
@@ -272,14 +361,81 @@ export interface FailurePosition {
   id: string;
 }
 
-/** All given criteria hold; all but the time are of rejects. */
+/** All given criteria hold. */
 export interface FailureQuestion extends Page<FailurePosition> {
   kind: FailureKind;
+  /** Of rejects. */
   keyName?: string;
-  code?: string;
   sender?: string;
-  state?: RejectState;
+  /** Of rejects and dead letters. */
+  code?: string;
+  state?: RejectState | LetterState;
+  /** Of dead letters. */
+  destination?: string;
+  team?: string;
+  ruleId?: number;
   /** Since when it failed, ms since 1970 UTC, this one included. */
+  sinceMs?: number;
+}
+
+export interface ReplaysPort {
+  /** What `begin` would do. Rejects with `E_SEARCH_TOO_LONG`. */
+  preview(selection: LetterSelection): Promise<ReplayPreviewDocument>;
+  /** Undefined when nothing is selected. */
+  begin(replay: LetterReplay, change: Change): Promise<ReplayOperationDocument | undefined>;
+  /** Newest first. */
+  list(
+    page: Page<Omit<FailurePosition, 'kind'>>,
+  ): Promise<Listed<ReplayOperationDocument, Omit<FailurePosition, 'kind'>>>;
+  get(id: string): Promise<ReplayOperationDocument | undefined>;
+  /** False when none of it waits. */
+  cancel(id: string, change: Change): Promise<boolean>;
+}
+
+/** Dead letters that wait; all given criteria hold. */
+export interface LetterSelection {
+  ids?: readonly string[];
+  destination?: string;
+  reason?: string;
+  team?: string;
+  ruleId?: number;
+  /** Of the last failure, ms since 1970 UTC, this one included. */
+  sinceMs?: number;
+  lettersMax: number;
+}
+
+export interface LetterReplay extends LetterSelection {
+  perSecond: number;
+  edit?: AlertEdit;
+}
+
+export interface UnmatchedPort {
+  /** The most events first. Rejects with `E_SEARCH_TOO_LONG`. */
+  search(question: UnmatchedQuestion): Promise<Listed<UnmatchedDocument, UnmatchedPosition>>;
+  get(fingerprint: string): Promise<UnmatchedDetailDocument | undefined>;
+  /** The most events first. */
+  hosts(
+    fingerprint: string,
+    page: Page<UnmatchedHostPosition>,
+  ): Promise<Listed<UnmatchedHostDocument, UnmatchedHostPosition>>;
+  /** Of one host, or of all. */
+  forget(fingerprint: string, host: string | undefined, change: Change): Promise<boolean>;
+}
+
+export interface UnmatchedPosition {
+  count: number;
+  fingerprint: string;
+}
+
+export interface UnmatchedHostPosition {
+  count: number;
+  host: string;
+}
+
+/** All given criteria hold. */
+export interface UnmatchedQuestion extends Page<UnmatchedPosition> {
+  host?: string;
+  /** Last seen, ms since 1970 UTC, this one included. */
   sinceMs?: number;
 }
 
@@ -311,4 +467,8 @@ export interface MetricsPort {
   exposition(): Promise<string>;
   /** Events accepted per minute, now and over the last 24 hours. */
   rates(): Promise<RatesDocument>;
+  /** Of the stages of the way, over the last minutes. */
+  latency(): Promise<LatencyDocument>;
+  /** Over the last 24 hours. */
+  slo(): Promise<SloDocument>;
 }

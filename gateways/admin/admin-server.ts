@@ -6,7 +6,7 @@
  * problem document (RFC 9457) with a stable code; an unforeseen one shows an opaque id and nothing else.
  */
 import type { Clock } from '../../runtime/clock.ts';
-import { codeOf, messageOf } from '../../runtime/errors.ts';
+import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import { correlationIdOf } from '../http/correlation-id.ts';
 import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
 import type { KeyCheck } from '../http/key-ring.ts';
@@ -47,6 +47,10 @@ export interface AdminServerOptions {
 
 const CONNECTIONS_MAX = 1_024;
 export const ADMIN_BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** Of endpoints that take whole sets of rules: 50,000 of them, each with a test, fit. */
+export const LARGE_BODY_BYTES_MAX = 32 * 1024 * 1024;
+/** Bodies over `ADMIN_BODY_BYTES_MAX`, or of unknown length where such are taken, until they are answered. */
+const LARGE_BODIES_MAX = 2;
 const BODY_TIMEOUT_MS = 15_000;
 
 /** After these the rest of a body may still be on its way. */
@@ -78,6 +82,7 @@ export class AdminServer {
   readonly #stream: StreamServer | undefined;
   readonly #router: Router;
   readonly #readers: ReadonlyMap<AnyEndpoint, ReadCall>;
+  #largeBodies = 0;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -149,12 +154,14 @@ export class AdminServer {
     const presented = readPresentedKey(request);
     const address = response.getRemoteAddress();
     const contentLength = request.getHeader('content-length');
+    const gone = new AbortController();
     const received: Received = {
       parameters,
       query: request.getQuery() ?? '',
       ifMatch: request.getHeader('if-match'),
       ifNoneMatch: request.getHeader('if-none-match'),
       body: Buffer.alloc(0),
+      signal: gone.signal,
     };
     const isHead = request.getMethod() === 'head';
     const admitted = this.#admission.admit(endpoint.scope, presented, address);
@@ -170,20 +177,28 @@ export class AdminServer {
       isHead,
       isGone: false,
     };
+    const isKept = admitted.state === 'admitted';
+    const isLarge =
+      endpoint.body?.isLarge === true &&
+      isKept &&
+      !(Number(contentLength || Infinity) <= ADMIN_BODY_BYTES_MAX);
+    const isRoom = !isLarge || this.#largeBodies < LARGE_BODIES_MAX;
+    if (isLarge) this.#largeBodies += 1;
     try {
       // The whole body is read before anything is answered, so that a refused client hears why; but nobody without a
       // key that may do this fills our memory.
       const reading = readBody(
         response,
         {
-          bytesMax: ADMIN_BODY_BYTES_MAX,
+          bytesMax: endpoint.body?.isLarge === true ? LARGE_BODY_BYTES_MAX : ADMIN_BODY_BYTES_MAX,
           timeoutMs: BODY_TIMEOUT_MS,
           clock: this.#options.clock,
           contentLength,
-          isKept: admitted.state === 'admitted',
+          isKept: isKept && isRoom,
         },
         () => {
           exchange.isGone = true;
+          gone.abort();
         },
       );
       if (endpoint.method !== 'get') received.body = Buffer.from(await reading);
@@ -192,6 +207,7 @@ export class AdminServer {
         this.#turnAway(exchange, admitted, address);
         return;
       }
+      if (!isRoom) throw bodiesFull();
       const caller = { keyName: admitted.keyName, correlationId };
       const call = this.#readers.get(endpoint)?.(received, caller);
       send(exchange, await endpoint.answer(call as never), received.ifNoneMatch);
@@ -199,6 +215,8 @@ export class AdminServer {
       if (codeOf(thrown) === 'E_REQUEST_ABORTED') return;
       const shown = asAsked(thrown, endpoint, received);
       refuse(exchange, this.#problem(shown, correlationId), membersOf(shown));
+    } finally {
+      if (isLarge) this.#largeBodies -= 1;
     }
   }
 
@@ -290,4 +308,11 @@ function writeAllowed(response: HttpResponse, allow: string): void {
   response.writeHeader('Content-Type', JSON_HEADERS);
   response.writeHeader('Allow', allow);
   response.end('', true);
+}
+
+function bodiesFull(): CodedError {
+  return new CodedError('E_BODIES_FULL', `${LARGE_BODIES_MAX} large bodies are being worked on`, {
+    kind: 'transient',
+    mend: 'Send it again in a few seconds.',
+  });
 }

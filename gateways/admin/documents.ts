@@ -21,8 +21,8 @@ export const idNumber = Type.Integer({
   maximum: INT4_MAX,
   description: `a whole number from 1 to ${INT4_MAX}`,
 });
-const time = Type.String({ format: 'date-time', description: 'a time in RFC 3339' });
-const count = Type.Integer({ minimum: 0 });
+export const time = Type.String({ format: 'date-time', description: 'a time in RFC 3339' });
+export const count = Type.Integer({ minimum: 0 });
 const settingValue = Type.Union([Type.Number(), Type.String(), Type.Boolean()], {
   description: 'a number, a text, or true or false',
 });
@@ -53,6 +53,8 @@ export const problemDocument = Type.Object(
   { title: 'Problem', additionalProperties: true },
 );
 
+/** This version of the rule is left out by every node: a message took it over its budget. */
+const ruleSuspension = Type.Object({ at: time, reason: Type.String(), event_id: Type.String() });
 export const ruleDocument = Type.Object(
   {
     id: idNumber,
@@ -80,46 +82,11 @@ export const ruleDocument = Type.Object(
     active_until: orNull(time),
     is_active: Type.Boolean(),
     tests: Type.Array(Type.Unknown()),
+    suspended: Type.Optional(orNull(ruleSuspension)),
   },
   { title: 'Rule' },
 );
 export type RuleDocument = Static<typeof ruleDocument>;
-
-export const destinationDocument = Type.Object(
-  {
-    name: Type.String(),
-    version: count,
-    kind: oneOf(['moogsoft', 'webhook']),
-    url: Type.String(),
-    secret_ref: orNull(Type.String()),
-    routes: Type.Array(
-      Type.Object({
-        team: Type.Optional(Type.String()),
-        severity_at_most: Type.Optional(Type.Integer({ minimum: 0, maximum: 7 })),
-        environment: Type.Optional(oneOf(['prod', 'dev'])),
-        handling: Type.Optional(handling),
-      }),
-    ),
-    rate_per_second: Type.Number(),
-    concurrency: count,
-    timeout_ms: count,
-    updated_at: time,
-  },
-  { title: 'Destination' },
-);
-export type DestinationDocument = Static<typeof destinationDocument>;
-
-export const ruleSetDocument = Type.Object(
-  {
-    version: count,
-    rules: Type.Array(ruleDocument),
-    development_hosts: Type.Array(Type.String()),
-    teams: Type.Record(Type.String(), Type.String()),
-    destinations: Type.Array(Type.Omit(destinationDocument, ['version', 'updated_at'])),
-  },
-  { title: 'RuleSet' },
-);
-export type RuleSetDocument = Static<typeof ruleSetDocument>;
 
 export const appliedDocument = Type.Object(
   {
@@ -159,7 +126,7 @@ export const settingDocument = Type.Object(
     value: settingValue,
     default: settingValue,
     source: oneOf(['default', 'environment', 'set']),
-    type: oneOf(['integer', 'number', 'choice', 'boolean']),
+    type: oneOf(['integer', 'number', 'choice', 'boolean', 'text']),
     unit: orNull(Type.String()),
     minimum: Type.Optional(Type.Number()),
     maximum: Type.Optional(Type.Number()),
@@ -183,7 +150,7 @@ export const settingDocument = Type.Object(
 export type SettingDocument = Static<typeof settingDocument>;
 export type SettingValue = Static<typeof settingValue>;
 
-const workerVersions = Type.Array(Type.Object({ worker: Type.String(), version: count }));
+export const workerVersions = Type.Array(Type.Object({ worker: Type.String(), version: count }));
 export const effectiveDocument = Type.Object(
   {
     snapshot_version: count,
@@ -342,30 +309,6 @@ export const actorStateDocument = Type.Object(
 );
 export type ActorStateDocument = Static<typeof actorStateDocument>;
 
-export const statusDocument = Type.Object(
-  {
-    ready: Type.Boolean(),
-    reasons: Type.Array(Type.String()),
-    version: Type.String(),
-    pid: Type.Integer(),
-    uptime_seconds: Type.Number(),
-    addresses: Type.Record(Type.String(), Type.String()),
-    snapshot: Type.Object({ version: count, applied: workerVersions }, { additionalProperties: true }),
-    actors: actorDocument,
-  },
-  { title: 'Status', additionalProperties: true },
-);
-export interface StatusDocument {
-  ready: boolean;
-  reasons: string[];
-  version: string;
-  pid: number;
-  uptime_seconds: number;
-  addresses: Record<string, string>;
-  snapshot: { version: number; applied: { worker: string; version: number }[] };
-  actors: ActorDocument;
-}
-
 const laneMeasure = Type.Object({ entries: count, messages: Type.Integer(), bytes: Type.Integer() });
 const partitionBooks = Type.Object({
   partition: count,
@@ -388,7 +331,13 @@ export const ledgerDocument = Type.Object(
     rejected: count,
     balanced: Type.Boolean(),
     lost: count,
-    alerts: Type.Object({ opened: count, delivered: count, dead: count }),
+    alerts: Type.Object({
+      opened: count,
+      delivered: count,
+      dead: count,
+      suppressed: count,
+      superseded: count,
+    }),
     partitions: Type.Array(partitionBooks),
   },
   { title: 'Ledger' },
@@ -411,6 +360,7 @@ export const PAUSE_REASONS = [
   'destination_down',
   'destination_unauthorized',
   'secret_unreadable',
+  'destination_paused',
   'destination_removed',
 ] as const;
 export type PauseReason = (typeof PAUSE_REASONS)[number];
@@ -420,6 +370,8 @@ const pauseDocument = Type.Object(
     detail: Type.String(),
     /** Null when that is not known. */
     since: orNull(time),
+    /** When it ends by itself, where that is known. */
+    until: Type.Optional(orNull(time)),
   },
   { title: 'Pause' },
 );

@@ -28,6 +28,8 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   body: Body;
   /** The body as it came, for endpoints that read it themselves (`body.isRaw`). */
   rawBody: Buffer;
+  /** Aborted when the client goes away: what is still worked on is for nobody. */
+  signal: AbortSignal;
   /** From `If-Match` and `If-None-Match`. Without both: `null` for PUT (a new item), else `undefined`. */
   precondition: Precondition;
 }
@@ -62,6 +64,8 @@ export interface BodyShape<Body extends TSchema = TSchema> {
   checkedBy?: 'frame' | 'port';
   /** The port reads the bytes itself: they are not even parsed. */
   isRaw?: true;
+  /** It may be a whole set of rules: `LARGE_BODY_BYTES_MAX`, and few of those at once. */
+  isLarge?: true;
 }
 
 /**

@@ -15,14 +15,18 @@ import { configAuditEndpoints } from './resources/config-audit.ts';
 import { configEndpoints } from './resources/config.ts';
 import { destinationEndpoints } from './resources/destinations.ts';
 import { devHostEndpoints } from './resources/dev-hosts.ts';
+import { eventEndpoints } from './resources/events.ts';
 import { failureEndpoints } from './resources/failures.ts';
 import { keyEndpoints } from './resources/keys.ts';
 import { metricsEndpoints } from './resources/metrics.ts';
 import { nodeEndpoints } from './resources/node.ts';
 import { partitionEndpoints } from './resources/partitions.ts';
+import { replayEndpoints } from './resources/replays.ts';
 import { ruleSetEndpoints } from './resources/rule-set.ts';
+import { ruleTrialEndpoints } from './resources/rule-trials.ts';
 import { ruleEndpoints } from './resources/rules.ts';
 import { teamEndpoints } from './resources/teams.ts';
+import { unmatchedEndpoints } from './resources/unmatched.ts';
 
 /** In the order of the page of the HTTP API. Nothing of the port is called before the first request. */
 export function adminEndpoints(port: AdminPort, recent: RecentAlertRing): AnyEndpoint[] {
@@ -31,6 +35,7 @@ export function adminEndpoints(port: AdminPort, recent: RecentAlertRing): AnyEnd
     ...metricsEndpoints(port.metrics),
     ...ruleSetEndpoints(port.rules),
     ...ruleEndpoints(port.rules),
+    ...ruleTrialEndpoints(port.ruleTrials),
     ...devHostEndpoints(port.hosts),
     ...teamEndpoints(port.teams),
     ...destinationEndpoints(port.destinations),
@@ -38,7 +43,10 @@ export function adminEndpoints(port: AdminPort, recent: RecentAlertRing): AnyEnd
     ...configAuditEndpoints(port.configAudit),
     ...keyEndpoints(port.keys),
     ...auditLogEndpoints(port.auditLogs),
+    ...eventEndpoints(port.events),
     ...failureEndpoints(port.failures),
+    ...replayEndpoints(port.replays),
+    ...unmatchedEndpoints(port.unmatched),
     ...actorEndpoints(port.actors),
     ...partitionEndpoints(port.partitions),
     ...alertEndpoints(recent),

@@ -1,15 +1,27 @@
 /**
- * The documents of what could not go its way, as schemas: rejects and quarantined events. As documents.ts, of which this
- * is a part.
+ * The documents of what could not go its way, as schemas: rejects, quarantined events and dead
+ * letters. As documents.ts, of which this is a part.
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { oneOf, orNull } from './documents.ts';
 
-export const FAILURE_KINDS = ['reject', 'quarantine'] as const;
+export const FAILURE_KINDS = ['reject', 'quarantine', 'dead_letter'] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 export const REJECT_STATES = ['parked', 'resubmitting', 'resubmitted'] as const;
 export type RejectState = (typeof REJECT_STATES)[number];
+/** The first five are there to be dealt with; the others have ended. */
+export const LETTER_STATES = [
+  'kept',
+  'given_up',
+  'queued',
+  'discarding',
+  'replayed',
+  'delivered',
+  'superseded',
+  'discarded',
+] as const;
+export type LetterState = (typeof LETTER_STATES)[number];
 export const RESUBMISSION_OUTCOMES = [
   'resubmitted',
   'already_resubmitted',
@@ -20,7 +32,7 @@ export const RESUBMISSION_OUTCOMES = [
   'read_only',
   'unknown',
 ] as const;
-export const DISCARD_OUTCOMES = ['discarded', 'busy', 'read_only', 'unknown'] as const;
+export const DISCARD_OUTCOMES = ['discarded', 'busy', 'unknown'] as const;
 
 const count = Type.Integer({ minimum: 0 });
 const time = Type.String({ format: 'date-time' });
@@ -28,12 +40,12 @@ const time = Type.String({ format: 'date-time' });
 const failureFields = {
   id: Type.String(),
   kind: oneOf(FAILURE_KINDS),
-  state: oneOf([...REJECT_STATES, 'quarantined']),
+  state: oneOf([...REJECT_STATES, 'quarantined', ...LETTER_STATES]),
   /** Where it failed. */
-  stage: oneOf(['ingest', 'match', 'remediation']),
+  stage: oneOf(['ingest', 'match', 'forward', 'remediation']),
   /** Null for rejects: they never came so far. */
   partition: orNull(count),
-  /** Name of the API key; this and what follows is null for quarantined events. */
+  /** Name of the API key; this and what follows is of rejects, and null for all others. */
   key: orNull(Type.String()),
   sender: orNull(Type.String()),
   correlation_id: orNull(Type.String()),
@@ -45,9 +57,19 @@ const failureFields = {
   attempts: count,
   first_failed_at: time,
   last_failed_at: time,
-  /** How often it was resubmitted. */
+  /** How often it was resubmitted, or replayed. */
   replays: count,
   resubmitted_at: orNull(time),
+  /** This and what follows is of dead letters, and null for all others. */
+  destination: orNull(Type.String()),
+  team: orNull(Type.String()),
+  rule_id: orNull(Type.Integer()),
+  signature: orNull(Type.String()),
+  /** When it is replayed without a person; null: it is not. */
+  retry_at: orNull(time),
+  /** The replay that it waits for, or was part of last. */
+  operation_id: orNull(Type.String()),
+  ended_at: orNull(time),
   body_bytes: count,
 };
 
@@ -64,8 +86,23 @@ export type FailureDocument = Static<typeof failureDocument>;
 export const failureDetailDocument = Type.Object(
   {
     ...failureFields,
-    /** What it did, oldest first; empty for rejects. */
+    /** What it did, oldest first; empty for rejects and dead letters. */
     history: Type.Array(Type.String()),
+    /** Of a dead letter, oldest first. */
+    replay_history: Type.Array(
+      Type.Object({
+        nth: count,
+        /** Null: nobody had asked for it. */
+        operation_id: orNull(Type.String()),
+        /** An edited copy was sent. */
+        is_edited: Type.Boolean(),
+        replayed_at: time,
+        /** Null: it is on its way. */
+        outcome: orNull(oneOf(['delivered', 'failed', 'superseded'])),
+        error: orNull(Type.String()),
+        ended_at: orNull(time),
+      }),
+    ),
     body: Type.Object({
       /** What is not UTF-8 is shown as U+FFFD. */
       text: Type.String(),

@@ -19,6 +19,8 @@ export interface Received {
   ifMatch: string;
   ifNoneMatch: string;
   body: Buffer;
+  /** See Call. */
+  signal: AbortSignal;
 }
 
 export type ReadCall = (received: Received, caller: Caller) => Call<never, never, never>;
@@ -35,7 +37,8 @@ export function callReader(endpoint: AnyEndpoint): ReadCall {
     const query = readQuery(queryValues(received.query, Object.keys(endpoint.query?.properties ?? {})));
     const precondition = preconditionOf(endpoint.ifMatch, received.ifMatch, received.ifNoneMatch);
     const body = readBody(received.body);
-    return { caller, params, query, body, rawBody: received.body, precondition } as Call<never, never, never>;
+    const { body: rawBody, signal } = received;
+    return { caller, params, query, body, rawBody, signal, precondition } as Call<never, never, never>;
   };
 }
 

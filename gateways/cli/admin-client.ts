@@ -5,6 +5,7 @@ import { sleep } from '../../runtime/clock.ts';
 import { CodedError, codeOf } from '../../runtime/errors.ts';
 import type {
   AppliedRules,
+  CheckedRules,
   FieldFault,
   Ledger,
   List,
@@ -28,6 +29,9 @@ export interface Change {
   timeoutMs?: number;
 }
 
+/** A change that is refused is no wrong question. */
+type AdminCall = HttpCall & { isChange?: boolean };
+
 /** The most the node gives at once. */
 const PAGE_MAX = 200;
 /** Of replies with a document; 202 is done as soon as it can be. */
@@ -35,6 +39,8 @@ const DONE_STATUSES: ReadonlySet<number> = new Set([200, 201, 202]);
 /** A key whose rate is used up has more a moment later. */
 const ATTEMPTS_MAX = 3;
 const WAIT_MS_MAX = 5_000;
+/** Tens of thousands of rules are read, judged and stored in one transaction. */
+const RULE_SET_TIMEOUT_MS = 120_000;
 
 export class AdminClient {
   readonly #http: HttpClient;
@@ -78,11 +84,16 @@ export class AdminClient {
 
   /** The rules as they are, in the order they are tried, with development hosts, teams and destinations. */
   ruleSet(signal?: AbortSignal): Promise<Record<string, unknown>> {
-    return this.read<Record<string, unknown>>('/api/v2/rule-set', {}, signal);
+    return this.read<Record<string, unknown>>('/api/v2/rule-set', {}, signal, RULE_SET_TIMEOUT_MS);
   }
 
   async applyRules(document: unknown, signal?: AbortSignal): Promise<AppliedRules> {
-    const change: Change = { method: 'PUT', path: '/api/v2/rule-set', body: document };
+    const change: Change = {
+      method: 'PUT',
+      path: '/api/v2/rule-set',
+      body: document,
+      timeoutMs: RULE_SET_TIMEOUT_MS,
+    };
     const applied = await this.change<Partial<AppliedRules>>(change, signal);
     return {
       created: applied.created ?? 0,
@@ -117,6 +128,7 @@ export class AdminClient {
     const { ifVersion, timeoutMs } = change;
     return this.#ask<T>(
       {
+        isChange: true,
         method: change.method,
         path: change.path + queryText(change.query ?? {}),
         headers: {
@@ -130,33 +142,39 @@ export class AdminClient {
     );
   }
 
-  /** What the node would refuse a document for; nothing is applied. */
-  async faultsOf(document: unknown, signal?: AbortSignal): Promise<FieldFault[]> {
-    const call: HttpCall = {
-      method: 'POST',
-      path: '/api/v2/rule-set/check',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(document),
-    };
+  /** What the node would refuse a document of rules for, or the rules as it reads them; nothing is applied. */
+  async checkRules(document: unknown, signal?: AbortSignal): Promise<CheckedRules> {
     try {
-      await this.#ask(call, signal);
-      return [];
+      const path = '/api/v2/rule-set/check';
+      const { rules } = await this.ask<Partial<CheckedRules>>(path, document, signal, RULE_SET_TIMEOUT_MS);
+      return { faults: [], ...(Array.isArray(rules) ? { rules } : {}) };
     } catch (thrown) {
-      const faults = (thrown as Partial<CodedError>).details?.['faults'];
-      if (Array.isArray(faults)) return faults as FieldFault[];
+      const faults = faultsIn(thrown);
+      if (faults.length > 0) return { faults };
       throw thrown;
     }
+  }
+
+  /** A question that is too long for an address. Errors: those of the HTTP client, and the node's problems. */
+  ask<T>(path: string, body: unknown, signal?: AbortSignal, timeoutMs?: number): Promise<T> {
+    const call: HttpCall = {
+      method: 'POST',
+      path,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    };
+    return this.#ask<T>(timeoutMs === undefined ? call : { ...call, timeoutMs }, signal);
   }
 
   close(): void {
     this.#http.close();
   }
 
-  async #ask<T>(call: HttpCall, signal?: AbortSignal): Promise<T> {
+  async #ask<T>({ isChange = false, ...call }: AdminCall, signal?: AbortSignal): Promise<T> {
     const reply = await this.#send(signal === undefined ? call : { ...call, signal });
     if (reply.status === 204) return {} as T;
     if (DONE_STATUSES.has(reply.status)) return parseReply(reply) as T;
-    const problem = problemOf(reply, call.method !== 'GET');
+    const problem = problemOf(reply, isChange);
     throw problem.code === 'E_ROUTE_UNKNOWN' ? noAdminPort(problem) : problem;
   }
 
@@ -169,6 +187,12 @@ export class AdminClient {
       await sleep(this.#http.clock, waitMs, call.signal);
     }
   }
+}
+
+/** The faults that a problem of the node names. */
+export function faultsIn(thrown: unknown): FieldFault[] {
+  const faults = (thrown as Partial<CodedError> | null)?.details?.['faults'];
+  return Array.isArray(faults) ? (faults as FieldFault[]) : [];
 }
 
 function queryText(query: Query): string {
@@ -236,12 +260,13 @@ function faultsOf(errors: unknown): FieldFault[] {
   if (!Array.isArray(errors)) return [];
   return (errors as unknown[]).flatMap((error) => {
     if (typeof error !== 'object' || error === null) return [];
-    const { field, why, mend, value } = error as Record<string, unknown>;
+    const { field, code, why, mend, value } = error as Record<string, unknown>;
     if (typeof why !== 'string') return [];
     return [
       {
         field: typeof field === 'string' ? printable(field) : '',
         why: printable(why),
+        ...(typeof code === 'string' ? { code } : {}),
         ...(typeof mend === 'string' ? { mend: printable(mend) } : {}),
         ...(value === undefined ? {} : { value }),
       },

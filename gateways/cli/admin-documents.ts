@@ -13,7 +13,7 @@ export interface Ledger {
   rejected: number;
   balanced: boolean;
   lost: number;
-  alerts?: { opened?: number; delivered?: number; dead?: number };
+  alerts?: { opened?: number; delivered?: number; dead?: number; suppressed?: number; superseded?: number };
   partitions: LedgerPartition[];
 }
 export interface LedgerPartition {
@@ -85,8 +85,14 @@ export interface NodeStatus {
   addresses?: Record<string, string>;
   snapshot?: { version: number; applied?: WorkerVersion[] };
   pools?: Pool[];
-  /** Those that are not well. */
-  destinations?: { name: string; state: string; last_error: string; since: string }[];
+  /** Those that are not well, or held. */
+  destinations?: { name: string; state: string; last_error: string; since: string; until?: string | null }[];
+  /** Of the last minutes, by stage. */
+  latency?: {
+    stages?: Record<string, { count?: number; p50_ms?: number | null; p99_ms?: number | null }>;
+  };
+  /** What is wrong with MUTT itself. */
+  own_alerts?: { signature: string; description: string; since: string }[];
   actors?: TreeNode;
 }
 
@@ -102,6 +108,14 @@ export interface AppliedRules {
   updated: number;
   unchanged: number;
   snapshot_version: number;
+}
+
+/** How a node reads a document of rules. */
+export interface CheckedRules {
+  /** Why it would refuse it; empty when it would not. */
+  faults: FieldFault[];
+  /** With defaults, and each value in its one form; only of a sound document, and not from older nodes. */
+  rules?: Record<string, unknown>[];
 }
 
 export type SettingValue = number | string | boolean;
@@ -209,11 +223,25 @@ export interface FailureDocument {
   reason: string;
   error?: string;
   last_failed_at?: string;
+  /** Of dead letters, as what follows. */
+  destination?: string | null;
+  team?: string | null;
+  replays?: number;
+  retry_at?: string | null;
   body_bytes?: number;
   excerpt?: string;
 }
 export interface FailureDetail extends FailureDocument {
   history?: string[];
+  replay_history?: {
+    nth: number;
+    operation_id: string | null;
+    is_edited: boolean;
+    replayed_at: string;
+    outcome: string | null;
+    error: string | null;
+    ended_at: string | null;
+  }[];
   body?: { text: string; base64: string; is_utf8: boolean; is_cut: boolean };
 }
 /** What became of one that was resubmitted or discarded. */
@@ -224,6 +252,25 @@ export interface FailureOutcome {
   errors?: { index: number; code: string; message: string }[];
   detail?: string | null;
 }
+/** A replay of dead letters: the letters are the sum of all that follow. */
+export interface ReplayOperation {
+  id: string;
+  state: string;
+  begun_at: string;
+  begun_by: string;
+  letters: number;
+  waiting: number;
+  on_their_way: number;
+  delivered: number;
+  failed: number;
+  superseded: number;
+  canceled: number;
+}
+export interface ReplayPreview {
+  letters: number;
+  superseded: number;
+  items: { id: string; destination: string; reason: string; is_superseded: boolean }[];
+}
 /** Of one API key, since ever. */
 export interface RejectTotals {
   key: string;
@@ -232,6 +279,31 @@ export interface RejectTotals {
   evicted: number;
   resubmitted: number;
   discarded: number;
+}
+
+/** What no rule matched: one template over all its hosts. */
+export interface UnmatchedDocument {
+  fingerprint: string;
+  template: string;
+  program?: string | null;
+  trap_oid?: string | null;
+  count: number;
+  host_count: number;
+  first_seen: string;
+  last_seen: string;
+  sample?: string;
+  alerted_at?: string | null;
+}
+export interface UnmatchedDetail extends UnmatchedDocument {
+  /** As a rules file has it. */
+  suggested_rule?: Record<string, unknown> | null;
+}
+export interface UnmatchedHost {
+  hostname: string;
+  count: number;
+  first_seen: string;
+  last_seen: string;
+  alerted_at?: string | null;
 }
 
 export interface List<T> {
@@ -244,6 +316,8 @@ export interface List<T> {
 export interface FieldFault {
   field: string;
   value?: unknown;
+  /** Which kind of fault it is, where there are several. */
+  code?: string;
   why: string;
   mend?: string;
 }

@@ -1,5 +1,6 @@
 /**
- * `mutt failures`: what was rejected or quarantined and why, and what to do about rejects.
+ * `mutt failures`: what was rejected, quarantined or not delivered and why, and what to do about rejects; what is done
+ * about dead letters is in replays.ts, but for throwing them away.
  *
  * Several rejects are named by their ids, or by what they have in common; in both cases each has its own outcome.
  */
@@ -16,6 +17,7 @@ import { withAdminClient } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
+import { addReplays } from './replays.ts';
 import { writeJson, writeTable } from './table.ts';
 import type { Column } from './table.ts';
 import { count, paletteFor, printable } from './terminal-text.ts';
@@ -33,8 +35,10 @@ interface Filters {
   since?: string;
 }
 interface ListOptions extends JsonOptions, Filters {
-  kind: 'reject' | 'quarantine';
+  kind: 'reject' | 'quarantine' | 'dead_letter';
   state?: string;
+  destination?: string;
+  team?: string;
   limit: number;
 }
 interface ShowOptions extends JsonOptions {
@@ -44,6 +48,12 @@ interface ShowOptions extends JsonOptions {
 interface ManyOptions extends JsonOptions, Filters {
   limit: number;
   reason?: string;
+  /** What is said when there are none. */
+  none?: string;
+}
+interface DiscardOptions extends ManyOptions {
+  /** Of dead letters. */
+  destination?: string;
 }
 interface ResubmitOptions extends ManyOptions {
   bodyFile?: string;
@@ -51,6 +61,19 @@ interface ResubmitOptions extends ManyOptions {
 }
 
 const PATH = '/api/v2/failures';
+const REJECT_STATES = ['parked', 'resubmitting', 'resubmitted'];
+const LETTER_STATES = [
+  'kept',
+  'given_up',
+  'queued',
+  'discarding',
+  'replayed',
+  'delivered',
+  'superseded',
+  'discarded',
+];
+/** Of dead letters that are not discarded any more. */
+const IN_HAND: ReadonlySet<string> = new Set(['queued', 'discarding', 'replayed']);
 const LIST_DEFAULT = 50;
 const MANY_DEFAULT = 1_000;
 const LIMIT_MAX = 100_000;
@@ -75,6 +98,17 @@ const FAILURE_COLUMNS: readonly Column<FailureDocument>[] = [
   { head: 'bytes', cell: ({ body_bytes: bytes }) => String(bytes ?? ''), align: 'right' },
   { head: 'body', cell: ({ excerpt }) => excerpt ?? '', shrinks: true },
 ];
+const LETTER_COLUMNS: readonly Column<FailureDocument>[] = [
+  { head: 'id', cell: ({ id }) => id },
+  { head: 'failed', cell: ({ last_failed_at: at }) => seconds(at ?? '') },
+  { head: 'destination', cell: ({ destination }) => destination ?? '', shrinks: true },
+  { head: 'team', cell: ({ team }) => team ?? '', shrinks: true },
+  { head: 'code', cell: ({ reason }) => reason },
+  { head: 'error', cell: ({ error }) => error ?? '', shrinks: true },
+  { head: 'state', cell: ({ state }) => state ?? '' },
+  { head: 'replays', cell: ({ replays }) => String(replays ?? ''), align: 'right' },
+  { head: 'description', cell: ({ excerpt }) => excerpt ?? '', shrinks: true },
+];
 const TOTALS_COLUMNS: readonly Column<RejectTotals>[] = [
   { head: 'key', cell: ({ key }) => key, shrinks: true },
   { head: 'kept', cell: ({ kept }) => String(kept), align: 'right' },
@@ -91,7 +125,8 @@ const OUTCOME_COLUMNS: readonly Column<FailureOutcome>[] = [
 ];
 
 async function failuresList(context: CliContext, options: ListOptions): Promise<number> {
-  const query = { kind: options.kind, state: options.state, ...filtersOf(options) };
+  const { kind, state, destination, team } = options;
+  const query = { kind, state, destination, team, ...filtersOf(options) };
   const { items, next } = await withAdminClient(context, options, (admin) =>
     admin.list<FailureDocument>(PATH, query, options.limit, context.signal),
   );
@@ -99,7 +134,7 @@ async function failuresList(context: CliContext, options: ListOptions): Promise<
     writeJson(context, items);
     return EXIT.ok;
   }
-  writeTable(context, FAILURE_COLUMNS, items);
+  writeTable(context, kind === 'dead_letter' ? LETTER_COLUMNS : FAILURE_COLUMNS, items);
   if (next !== null) context.io.stderr.write('mutt: there are more; a greater --limit shows them\n');
   return EXIT.ok;
 }
@@ -126,7 +161,8 @@ async function failuresShow(context: CliContext, id: string, options: ShowOption
 }
 
 /** All of a failure, for a person. */
-function failureLines({ body, history = [], excerpt: _, ...fields }: FailureDetail): string[] {
+function failureLines(failure: FailureDetail): string[] {
+  const { body, history = [], replay_history: replays = [], excerpt: _, ...fields } = failure;
   const rows = Object.entries(fields).filter(([, value]) => value !== null);
   const width = Math.max(...rows.map(([name]) => name.length));
   const told = rows.map(
@@ -140,10 +176,19 @@ function failureLines({ body, history = [], excerpt: _, ...fields }: FailureDeta
   return [
     ...told,
     ...history.map((line) => `  ${printable(line)}`),
+    ...replays.map((replay) => `  ${printable(replayLine(replay))}`),
     '',
     `body${notes.length === 0 ? '' : ` (${notes.join(', ')})`}:`,
     ...text,
   ];
+}
+
+function replayLine(replay: NonNullable<FailureDetail['replay_history']>[number]): string {
+  const { nth, operation_id: operation, is_edited: isEdited, replayed_at: at, outcome, error } = replay;
+  const by = operation === null ? 'by itself' : `by ${operation}`;
+  const what =
+    outcome === null ? 'on its way' : outcome === 'failed' ? `failed again: ${error ?? ''}` : outcome;
+  return `replay ${nth} ${seconds(at)} ${by}${isEdited ? ', edited' : ''}: ${what}`;
 }
 
 async function failuresResubmit(
@@ -176,8 +221,15 @@ async function failuresResubmit(
   return tellOutcomes(context, [outcome], options);
 }
 
-function failuresDiscard(context: CliContext, ids: readonly string[], options: ManyOptions): Promise<number> {
-  return actOnMany(context, 'discard', ids, options);
+/** With a destination: its dead letters that wait. */
+function failuresDiscard(
+  context: CliContext,
+  ids: readonly string[],
+  { destination, ...options }: DiscardOptions,
+): Promise<number> {
+  if (destination === undefined) return actOnMany(context, 'discard', ids, options);
+  const ofKind = { kind: 'dead_letter', destination };
+  return actOnMany(context, 'discard', ids, { ...options, none: 'there are no such dead letters' }, ofKind);
 }
 
 async function actOnMany(
@@ -185,12 +237,13 @@ async function actOnMany(
   operation: 'resubmit' | 'discard',
   given: readonly string[],
   options: ManyOptions,
+  ofKind: Query = {},
 ): Promise<number> {
-  const filters = filtersOf(options);
+  const filters = { ...filtersOf(options), ...ofKind };
   const hasFilters = Object.values(filters).some((value) => value !== undefined);
   if (hasFilters === given.length > 0) {
-    throw new CodedError('E_USAGE', `it is not clear which rejects to ${operation}`, {
-      mend: 'Give ids, or at least one of --key, --code, --sender and --since; not both.',
+    throw new CodedError('E_USAGE', `it is not clear which to ${operation}`, {
+      mend: `Give ids, or at least one of --key, --code, --sender${operation === 'discard' ? ', --destination' : ''} and --since; not both.`,
     });
   }
   const items = await withAdminClient(context, options, async (admin) => {
@@ -198,7 +251,7 @@ async function actOnMany(
     const doing = operation === 'resubmit' ? 'resubmitting' : 'discarding';
     return waiting(
       context,
-      `${doing} ${count(ids.length)} rejects`,
+      `${doing} ${count(ids.length)} failures`,
       sendInParts(context, admin, operation, ids, options),
     );
   });
@@ -217,7 +270,7 @@ async function idsOf(
   if (next !== null) {
     context.io.stderr.write('mutt: there are more; call it again, or with a greater --limit\n');
   }
-  return items.map(({ id }) => id);
+  return items.filter(({ state }) => !IN_HAND.has(state ?? '')).map(({ id }) => id);
 }
 
 async function sendInParts(
@@ -246,7 +299,7 @@ async function sendInParts(
 function tellOutcomes(
   context: CliContext,
   outcomes: readonly FailureOutcome[],
-  options: JsonOptions,
+  options: Pick<ManyOptions, 'json' | 'none'>,
 ): number {
   const isGood = ({ outcome }: FailureOutcome): boolean => GOOD_OUTCOMES.has(outcome);
   if (options.json === true) {
@@ -259,7 +312,9 @@ function tellOutcomes(
     const told = [...counts].map(
       ([outcome, { length }]) => `${count(length)} ${printable(outcome).replaceAll('_', ' ')}`,
     );
-    context.io.stdout.write(`${told.length === 0 ? 'there are no such rejects' : told.join(', ')}\n`);
+    context.io.stdout.write(
+      `${told.length === 0 ? (options.none ?? 'there are no such rejects') : told.join(', ')}\n`,
+    );
   }
   return outcomes.every(isGood) ? EXIT.ok : EXIT.notGood;
 }
@@ -314,11 +369,11 @@ function pathOf(id: string): string {
 export function addFailures(program: Command, context: CliContext, acts: Acts): void {
   const failures = program
     .command('failures')
-    .description('see what was rejected and why; send it once more or throw it away');
+    .description('see what was rejected or not delivered and why; send it once more or throw it away');
   const withFilters = (command: Command, limit: number): Command =>
     withAdmin(command)
       .option('--key <name>', 'sent with this API key')
-      .option('--code <code>', 'rejected for this reason: E_TIMESTAMP_INVALID')
+      .option('--code <code>', 'failed for this reason: E_TIMESTAMP_INVALID')
       .option('--sender <name>', 'sent by this kind of relay: rsyslog')
       .option(
         '--since <when>',
@@ -328,22 +383,30 @@ export function addFailures(program: Command, context: CliContext, acts: Acts): 
       .option('--limit <n>', 'at most so many, the newest', wholeNumber(1, LIMIT_MAX), limit)
       .option('--json', 'print JSON');
 
-  withFilters(failures.command('list').description('list rejects, newest first'), LIST_DEFAULT)
+  withFilters(failures.command('list').description('list failures, newest first'), LIST_DEFAULT)
     .addOption(
-      new Option('--kind <kind>', 'reject, or quarantine: events that broke their handler')
-        .choices(['reject', 'quarantine'])
+      new Option(
+        '--kind <kind>',
+        'reject; dead_letter: alerts that no destination took; quarantine: events that broke their handler',
+      )
+        .choices(['reject', 'dead_letter', 'quarantine'])
         .default('reject'),
     )
     .addOption(
-      new Option('--state <state>', 'parked, resubmitting or resubmitted').choices([
-        'parked',
-        'resubmitting',
-        'resubmitted',
-      ]),
+      new Option(
+        '--state <state>',
+        'of rejects parked, resubmitting or resubmitted; dead letters are shown until they have ended, else by state',
+      ).choices([...REJECT_STATES, ...LETTER_STATES]),
     )
+    .option('--destination <name>', 'dead letters of this destination')
+    .option('--team <name>', 'dead letters of this team')
     .addHelpText(
       'after',
-      examples(['mutt failures list --since 1h', 'mutt failures list --key relay-01 --code E_FIELD_MISSING']),
+      examples([
+        'mutt failures list --since 1h',
+        'mutt failures list --key relay-01 --code E_FIELD_MISSING',
+        'mutt failures list --kind dead_letter --destination moogsoft',
+      ]),
     )
     .action(acts((options: ListOptions) => failuresList(context, options)));
   withAdmin(
@@ -381,11 +444,13 @@ export function addFailures(program: Command, context: CliContext, acts: Acts): 
   withFilters(
     failures
       .command('discard')
-      .description('throw rejects away for ever')
-      .argument('[ids...]', 'ids; or name them by --key, --code, --sender, --since'),
+      .description('throw rejects or dead letters away for ever')
+      .argument('[ids...]', 'ids; or name them by --key, --code, --sender, --since, --destination'),
     MANY_DEFAULT,
   )
+    .option('--destination <name>', 'dead letters of this destination, instead of rejects')
     .option('--reason <text>', 'why, for the audit of the change')
     .addHelpText('after', examples(['mutt failures discard --key lab --reason "a test"']) + CODES)
-    .action(acts((ids: string[], options: ManyOptions) => failuresDiscard(context, ids, options)));
+    .action(acts((ids: string[], options: DiscardOptions) => failuresDiscard(context, ids, options)));
+  addReplays(failures, context, acts);
 }

@@ -44,7 +44,7 @@ export interface HttpClientOptions {
 }
 
 const TIMEOUT_MS = 15_000;
-const REPLY_BYTES_MAX = 32 * 1024 * 1024;
+const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 const KEY_SHAPE = /^[\x21-\x7e]{1,254}$/;
 const USER_AGENT = 'mutt-cli';
 const SPEAKS_TLS =

@@ -15,15 +15,19 @@ import { addConfig } from './config.ts';
 import { EXIT } from './context.ts';
 import type { CliContext, RunningNode } from './context.ts';
 import { demo, DEMO_RATE_DEFAULT } from './demo.ts';
+import { addDestinationEdit } from './destination-edit.ts';
+import { addDestinations } from './destinations.ts';
 import { addFailures } from './failures.ts';
 import { addKeys } from './keys.ts';
 import { BATCH_LINES_DEFAULT, CONNECTIONS_DEFAULT, replay, TIMEOUT_MS_DEFAULT } from './replay.ts';
 import { reportError } from './report-error.ts';
-import { rulesApply, rulesExport, rulesList } from './rules.ts';
+import { addRules } from './rules-commands.ts';
 import { send } from './send.ts';
 import { status } from './status.ts';
 import { addTap } from './tap.ts';
 import { addTop } from './top.ts';
+import { addUnmatched } from './unmatched.ts';
+import { addTrace } from './trace.ts';
 
 /** A command whose work belongs to the composition root. */
 export interface ComposedCommand {
@@ -91,9 +95,12 @@ export function buildProgram(context: ProgramContext): Program {
   addTap(program, context, acts);
   addRules(program, context, acts);
   addConfig(program, context, acts);
+  addDestinationEdit(addDestinations(program, context, acts), context, acts);
   addKeys(program, context, acts);
   addAudit(program, context, acts);
+  addTrace(program, context, acts);
   addFailures(program, context, acts);
+  addUnmatched(program, context, acts);
   addActors(program, context, acts);
   addReplay(program, context, acts);
   addSend(program, context, acts);
@@ -243,34 +250,4 @@ function addDemo(program: Command, context: ProgramContext, acts: Acts): void {
         }),
       ),
     );
-}
-
-function addRules(program: Command, context: CliContext, acts: Acts): void {
-  const rules = program.command('rules').description('apply, list and export rules');
-  withAdmin(
-    rules
-      .command('apply')
-      .description('bring the rules of a YAML file into force')
-      .argument('<file>', 'YAML file'),
-  )
-    .option('--dry-run', 'only tell what would change')
-    .option('--reason <text>', 'why, for the audit of the change')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      examples(['mutt rules apply rules.yaml --dry-run', 'mutt rules apply rules.yaml --reason "CHG-1234"']) +
-        '\nRules are found again by id, else by name. What the file does not name stays as it is.\n' +
-        'Exit code: 0 in force on every worker, 1 refused or not in force yet, 2 wrong call, 3 no node.\n',
-    )
-    .action(
-      acts((file: string, options: Parameters<typeof rulesApply>[2]) => rulesApply(context, file, options)),
-    );
-  withAdmin(rules.command('list').description('list the rules in the order they are tried'))
-    .option('--json', 'print JSON')
-    .addHelpText('after', examples(['mutt rules list', 'mutt rules list --json']))
-    .action(acts((options: Parameters<typeof rulesList>[1]) => rulesList(context, options)));
-  withAdmin(rules.command('export').description('print the rules as a file that apply takes'))
-    .option('--json', 'print JSON instead of YAML')
-    .addHelpText('after', examples(['mutt rules export > rules.yaml']))
-    .action(acts((options: Parameters<typeof rulesExport>[1]) => rulesExport(context, options)));
 }

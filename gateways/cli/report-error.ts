@@ -12,6 +12,8 @@ const UNREACHABLE_CODES = new Set([
   'E_CONNECTION_BROKEN',
   'E_REPLY_LATE',
   'E_REPLY_INVALID',
+  // It answers that it cannot now.
+  'E_BACKTEST_RUNNING',
 ]);
 const NOT_GOOD_CODES = new Set(['E_RULES_INVALID', 'E_RULE_INVALID']);
 /** The node has understood a change and does not make it: its values, its version or something else are against it. */

@@ -11,6 +11,7 @@ import { connectAdmin } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
+import { latencyText } from './latency-text.ts';
 import { queueProgress } from './queue-progress.ts';
 import type { QueueProgress } from './queue-progress.ts';
 import { table } from './table.ts';
@@ -113,11 +114,14 @@ export function statusView(node: NodeStatus, measured: Measured, options: Status
   if (rates !== undefined) {
     lines.push(row('rates', `${perSecond(rates.accepted)} in/s  ${perSecond(rates.done)} done/s`));
   }
+  const latency = latencyText(node);
+  if (latency !== undefined) lines.push(row('latency', latency));
   lines.push(
     ...ledgerRows(ledger, row, paint),
     ...ruleSetRows(node, row, paint),
     ...poolRows(node, row, paint),
     ...destinationRows(node, row, paint),
+    ...ownAlertRows(node, row, paint),
     ...queueRows(queueProgress(measured.partitions ?? []), row, paint),
   );
   if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
@@ -169,10 +173,18 @@ function poolRows({ pools = [] }: NodeStatus, row: Row, paint: Palette): string[
 
 /** Those that are not well; nothing while all are. */
 function destinationRows(node: NodeStatus, row: Row, paint: Palette): string[] {
-  return (node.destinations ?? []).map(({ name, state, last_error, since }, index) => {
-    const what = `${printable(name)} ${printable(state).replace('_', ' ')} since ${printable(since)}`;
+  return (node.destinations ?? []).map(({ name, state, last_error, since, until }, index) => {
+    const end = until === undefined || until === null ? '' : ` until ${printable(until)}`;
+    const what = `${printable(name)} ${printable(state).replace('_', ' ')} since ${printable(since)}${end}`;
     return paint.yellow(row(index === 0 ? 'delivery' : '', `${what}: ${printable(last_error)}`));
   });
+}
+
+/** What the node alerts about itself; nothing while all is well. */
+function ownAlertRows({ own_alerts: open = [] }: NodeStatus, row: Row, paint: Palette): string[] {
+  return open.map(({ description, since }, index) =>
+    paint.boldRed(row(index === 0 ? 'trouble' : '', `${printable(description)} Since ${printable(since)}.`)),
+  );
 }
 
 /** Queues that are held back, and how long others will take; nothing while all is well and empty. */

@@ -6,6 +6,7 @@
 import { terminalSum } from './accounting.ts';
 import type { Ledger, LedgerPartition, NodeStatus, PartitionProgress } from './admin-documents.ts';
 import { isOfItsSize, poolText } from './applied.ts';
+import { latencyText } from './latency-text.ts';
 import { queueProgress } from './queue-progress.ts';
 import type { QueueProgress } from './queue-progress.ts';
 import { table } from './table.ts';
@@ -81,6 +82,8 @@ function headLines(sample: TopSample, width: number, options: TopViewOptions): s
     (status.ready ? paint.bold : paint.boldRed)(cut(name, width)),
     row('rates', ratesText(rates, history, width)),
   ];
+  const latency = latencyText(status);
+  if (latency !== undefined) lines.push(row('latency', latency));
   if (ledger === undefined) {
     lines.push(paint.yellow(row('ledger', 'cannot be read now')));
   } else {

@@ -18,11 +18,16 @@ const entryId = Type.Integer({
 const RESOURCES = [
   'settings',
   'alert_rules',
+  'rule_suspensions',
   'api_keys',
   'device_teams',
   'development_hosts',
   'destinations',
   'rejects',
+  'unmatched_templates',
+  'quarantined_events',
+  'dead_letters',
+  'replay_operations',
 ] as const;
 
 export function configAuditEndpoints(audit: ConfigAuditPort): AnyEndpoint[] {

@@ -1,6 +1,6 @@
 /**
- * What could not go its way: rejects, which may be sent again or thrown away, and quarantined events, which are only
- * shown. Dead letters are not here yet.
+ * What could not go its way: rejects and quarantined events, which may be sent again or thrown away, and dead letters, which
+ * may be thrown away here and are replayed in replays.ts.
  */
 import { Type } from 'typebox';
 import { CodedError } from '../../../runtime/errors.ts';
@@ -12,6 +12,7 @@ import type { AnyEndpoint, Reply } from '../endpoint.ts';
 import {
   discardedDocument,
   FAILURE_KINDS,
+  LETTER_STATES,
   failureDetailDocument,
   failureDocument,
   REJECT_STATES,
@@ -60,7 +61,9 @@ const positionOf = (kind: FailureKind) =>
   });
 const keyPosition = Type.String({ minLength: 1, maxLength: 255 });
 const unknownFailure = () => notFound('failure', 'List the failures; the oldest may have gone at a bound.');
-const REFUSALS = ['E_NOT_FOUND', 'E_REJECT_BUSY', 'E_FAILURE_READ_ONLY'];
+const REJECT_FILTERS = ['key', 'sender'] as const;
+const LETTER_FILTERS = ['destination', 'team', 'rule_id'] as const;
+const REFUSALS = ['E_NOT_FOUND', 'E_REJECT_BUSY'];
 
 export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
   const path = '/api/v2/failures';
@@ -72,21 +75,37 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       path,
       scope: 'read',
       tag: 'failures',
-      summary: 'Rejects, or with kind=quarantine events that broke their handler, newest first',
+      summary:
+        'Rejects, or by kind alerts that no destination took (dead_letter) or events that broke their handler (quarantine), newest first',
       query: closed({
         ...pageQuery,
         kind: Type.Optional(oneOf(FAILURE_KINDS)),
         key: Type.Optional(textOf(255)),
         code: Type.Optional(textOf(100)),
         sender: Type.Optional(textOf(255)),
-        state: Type.Optional(oneOf(REJECT_STATES)),
+        state: Type.Optional(oneOf([...REJECT_STATES, ...LETTER_STATES])),
+        destination: Type.Optional(textOf(63)),
+        team: Type.Optional(textOf(100)),
+        rule_id: Type.Optional(wholeNumber(0, 2_147_483_647)),
         since: Type.Optional(time),
       }),
       replies: { 200: { description: 'A page of failures', schema: listOf(failureDocument) } },
       errors: ['E_CURSOR_INVALID', 'E_SEARCH_TOO_LONG', ...STORE_ERRORS],
-      answer: async ({ query: { kind = 'reject', key, code, sender, state, since, ...page } }) => {
-        if (kind !== 'reject') refuseFilters({ key, code, sender, state });
-        const filters = given({ keyName: key, code, sender, state, sinceMs: msOf(since, 'since') });
+      answer: async ({ query }) => {
+        const { kind = 'reject', limit, cursor, since, key, code, sender, state, ...ofLetters } = query;
+        refuseFilters(kind, query);
+        const { destination, team, rule_id: ruleId } = ofLetters;
+        const filters = given({
+          keyName: key,
+          code,
+          sender,
+          state,
+          destination,
+          team,
+          ruleId,
+          sinceMs: msOf(since, 'since'),
+        });
+        const page = given({ limit, cursor });
         return ok(
           await readPage(page, positionOf(kind), (at) => failures.search({ kind, ...filters, ...at })),
         );
@@ -127,7 +146,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       path: `${path}/resubmit`,
       scope: 'operate',
       tag: 'failures',
-      summary: 'Sends rejects once more as they were parked; each has its own outcome',
+      summary: 'Sends rejects or quarantined events once more as they are kept; each has its own outcome',
       query: reasonQuery,
       body: { schema: closed({ ids, reason: Type.Optional(reason) }) },
       replies: {
@@ -145,7 +164,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       path: `${path}/discard`,
       scope: 'operate',
       tag: 'failures',
-      summary: 'Throws rejects away for ever; each has its own outcome',
+      summary: 'Throws failures of any kind away for ever; each has its own outcome',
       query: reasonQuery,
       body: { schema: closed({ ids, reason: Type.Optional(reason) }) },
       replies: {
@@ -160,7 +179,8 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       path: `${item}/resubmit`,
       scope: 'operate',
       tag: 'failures',
-      summary: 'Sends a reject once more, as it was parked or with another body; with dry_run only judges it',
+      summary:
+        'Sends a reject or a quarantined event once more, as it is or with another body; with dry_run only judges it',
       params,
       query: reasonQuery,
       body: {
@@ -182,7 +202,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
         200: { description: 'It is stored, was before, or would be', schema: resubmittedDocument },
         202: { description: 'It will be stored as soon as Redis takes it', schema: resubmittedDocument },
       },
-      errors: [...REFUSALS, 'E_REJECT_UNUSABLE', ...STORE_ERRORS],
+      errors: [...REFUSALS, 'E_FAILURE_READ_ONLY', 'E_REJECT_UNUSABLE', ...STORE_ERRORS],
       answer: async (call) => {
         const reject = { id: call.params.id, ...editedBody(call.body) };
         if (call.body.dry_run === true) return replyTo(await failures.judge(reject));
@@ -196,7 +216,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       path: item,
       scope: 'operate',
       tag: 'failures',
-      summary: 'Throws a reject away for ever',
+      summary: 'Throws a failure of any kind away for ever',
       params,
       query: reasonQuery,
       body: { schema: reasonBody, isOptional: true },
@@ -211,13 +231,23 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
   ];
 }
 
-/** Quarantined events have none of these. Errors: E_PARAMETER_INVALID. */
-function refuseFilters(filters: Record<string, unknown>): void {
-  const faults = Object.keys(given(filters)).map((field) => ({
-    field,
-    why: 'is of rejects only',
-    mend: 'Leave it out, or ask for kind=reject.',
-  }));
+/** Each kind has its own. Errors: E_PARAMETER_INVALID. */
+function refuseFilters(kind: FailureKind, query: Record<string, unknown>): void {
+  const states: readonly string[] =
+    kind === 'reject' ? REJECT_STATES : kind === 'dead_letter' ? LETTER_STATES : [];
+  const others = [
+    ...(kind === 'reject' ? [] : REJECT_FILTERS),
+    ...(kind === 'dead_letter' ? [] : LETTER_FILTERS),
+    ...(kind === 'quarantine' ? ['code'] : []),
+    ...(states.includes(String(query['state'])) ? [] : ['state']),
+  ];
+  const faults = others
+    .filter((field) => query[field] !== undefined)
+    .map((field) => ({
+      field,
+      why: `is not for kind=${kind}`,
+      mend: field === 'state' && states.length > 0 ? `Give one of ${states.join(', ')}.` : 'Leave it out.',
+    }));
   if (faults.length > 0) throw faulty('E_PARAMETER_INVALID', 'a query parameter is not usable', faults);
 }
 
@@ -270,13 +300,13 @@ function unusable({ errors }: ResubmittedDocument): CodedError {
 
 function refusalOf(document: ResubmittedDocument | DiscardedDocument | undefined): CodedError {
   if (document?.outcome === 'read_only') {
-    return new CodedError('E_FAILURE_READ_ONLY', 'a quarantined event was accepted, and is only shown here', {
-      mend: 'Send its body to the ingest port once what broke on it is mended.',
+    return new CodedError('E_FAILURE_READ_ONLY', 'a dead letter is not sent through the ingest port', {
+      mend: 'Replay it with POST /api/v2/failures/replays.',
     });
   }
   if (document?.outcome !== 'busy') return unknownFailure();
   const detail = 'detail' in document ? document.detail : null;
-  return new CodedError('E_REJECT_BUSY', detail ?? 'the reject is being resubmitted', {
-    mend: 'Ask again in a moment; when it stays so, see whether the node that resubmits it runs.',
+  return new CodedError('E_REJECT_BUSY', detail ?? 'it is being resubmitted or replayed, or was', {
+    mend: 'Ask again in a moment; when it stays so, see whether the node that has it in hand runs.',
   });
 }

@@ -1,7 +1,8 @@
 /** The node as a whole: status, version, the books, metrics, and that it lives. */
 import { Type } from 'typebox';
 import type { LedgerPort, MetricsPort, NodePort } from '../admin-port.ts';
-import { ledgerDocument, statusDocument, versionDocument } from '../documents.ts';
+import { ledgerDocument, versionDocument } from '../documents.ts';
+import { statusDocument } from '../status-document.ts';
 import { endpoint, ok } from '../endpoint.ts';
 import type { AnyEndpoint } from '../endpoint.ts';
 import { STORE_ERRORS } from '../problems.ts';

@@ -2,64 +2,15 @@
 import { Type } from 'typebox';
 import type { RulesPort } from '../admin-port.ts';
 import { pageQuery, readPage } from '../cursor.ts';
-import { handling, idNumber, listOf, oneOf, orNull, ruleDocument } from '../documents.ts';
+import { idNumber, listOf, ruleDocument } from '../documents.ts';
 import { created, endpoint, NO_CONTENT, ok } from '../endpoint.ts';
 import type { AnyEndpoint } from '../endpoint.ts';
-import {
-  closed,
-  given,
-  itemChangeOf,
-  reasonBody,
-  reasonQuery,
-  team,
-  textOf,
-  wholeNumber,
-} from '../inputs.ts';
+import { closed, given, itemChangeOf, reasonBody, reasonQuery, team, textOf } from '../inputs.ts';
 import { notFound, STORE_ERRORS } from '../problems.ts';
-
-const optional = (charsMax: number) => Type.Optional(orNull(textOf(charsMax)));
-const coded = (maximum: number, example: string) =>
-  Type.Optional(
-    orNull(
-      Type.Union([wholeNumber(0, maximum), Type.String({ minLength: 1 })], {
-        description: `a number from 0 to ${maximum} or its name, such as ${example}`,
-      }),
-    ),
-  );
-
-/** A rule as people write it. What it means is judged behind the port; a spec keeps the two from drifting apart. */
-export const ruleInput = Type.Object(
-  {
-    name: optional(100),
-    id: Type.Optional(idNumber),
-    version: Type.Optional(idNumber),
-    match_string: optional(1_000),
-    match_type: Type.Optional(oneOf(['contains', 'regex', 'oid_prefix'])),
-    case_sensitive: Type.Optional(Type.Boolean()),
-    trap_oid: optional(1_000),
-    syslog_severity: coded(7, 'err'),
-    severity_op: Type.Optional(oneOf(['=', '<=', '>='])),
-    host: optional(255),
-    program: optional(255),
-    facility: coded(23, 'local7'),
-    network: optional(64),
-    priority: Type.Optional(wholeNumber(0, 1_000_000)),
-    continue: Type.Optional(Type.Boolean()),
-    prod_handling: handling,
-    dev_handling: handling,
-    team_assignment: team,
-    severity: coded(7, 'err'),
-    signature: optional(512),
-    clears: Type.Optional(orNull(idNumber)),
-    active_from: optional(64),
-    active_until: optional(64),
-    is_active: Type.Optional(Type.Boolean()),
-    tests: Type.Optional(Type.Array(Type.Object({}), { maxItems: 100 })),
-  },
-  { title: 'RuleInput', additionalProperties: false },
-);
+import { rollbackRequest, ruleInput, ruleVersionDocument } from '../rule-documents.ts';
 
 const params = closed({ id: idNumber });
+const auditId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const position = closed({ priority: Type.Integer(), id: idNumber });
 const unknownRule = () => notFound('rule', 'List the rules to see their ids.');
 
@@ -100,7 +51,7 @@ export function ruleEndpoints(rules: RulesPort): AnyEndpoint[] {
       body: { schema: ruleInput, checkedBy: 'port' },
       isVersioned: true,
       replies: { 201: { description: 'The rule as it is in force', schema: ruleDocument } },
-      errors: ['E_RULE_INVALID', 'E_ROW_INVALID', 'E_EXISTS', ...STORE_ERRORS],
+      errors: ['E_RULE_INVALID', 'E_ROW_INVALID', 'E_EXISTS', 'E_RULE_SET_TOO_LARGE', ...STORE_ERRORS],
       answer: async (call) => {
         const rule = await rules.create(call.body, {
           caller: call.caller,
@@ -139,7 +90,14 @@ export function ruleEndpoints(rules: RulesPort): AnyEndpoint[] {
       ifMatch: 'required',
       isVersioned: true,
       replies: { 200: { description: 'The rule as it is in force', schema: ruleDocument } },
-      errors: ['E_NOT_FOUND', 'E_RULE_INVALID', 'E_ROW_INVALID', 'E_EXISTS', ...STORE_ERRORS],
+      errors: [
+        'E_NOT_FOUND',
+        'E_RULE_INVALID',
+        'E_ROW_INVALID',
+        'E_EXISTS',
+        'E_RULE_SET_TOO_LARGE',
+        ...STORE_ERRORS,
+      ],
       answer: async (call) => {
         const change = { caller: call.caller, reason: call.query.reason ?? null, ...call.precondition };
         const rule = await rules.replace(call.params.id, call.body, change);
@@ -163,6 +121,54 @@ export function ruleEndpoints(rules: RulesPort): AnyEndpoint[] {
       answer: async (call) => {
         if (!(await rules.remove(call.params.id, itemChangeOf(call)))) throw unknownRule();
         return NO_CONTENT;
+      },
+    }),
+    endpoint({
+      operationId: 'listRuleVersions',
+      method: 'get',
+      path: `${item}/versions`,
+      scope: 'read',
+      tag: 'rules',
+      summary: 'A rule as it was after each change, newest first; who changed it, and why',
+      params,
+      query: closed(pageQuery),
+      replies: { 200: { description: 'A page of versions', schema: listOf(ruleVersionDocument) } },
+      errors: ['E_NOT_FOUND', 'E_CURSOR_INVALID', ...STORE_ERRORS],
+      answer: async ({ params: { id }, query }) =>
+        ok(
+          await readPage(query, auditId, async (at) => {
+            const found = await rules.versions(id, at);
+            if (found === undefined) throw unknownRule();
+            return found;
+          }),
+        ),
+    }),
+    endpoint({
+      operationId: 'rollbackRule',
+      method: 'post',
+      path: `${item}/rollback`,
+      scope: 'admin',
+      tag: 'rules',
+      summary: 'Back to an earlier version; without one, to the version before the last change',
+      params,
+      query: reasonQuery,
+      body: { schema: rollbackRequest, isOptional: true },
+      ifMatch: 'required',
+      isVersioned: true,
+      replies: { 200: { description: 'The rule as it is in force', schema: ruleDocument } },
+      errors: [
+        'E_NOT_FOUND',
+        'E_RULE_VERSION_UNKNOWN',
+        'E_RULE_INVALID',
+        'E_ROW_INVALID',
+        'E_EXISTS',
+        'E_RULE_SET_TOO_LARGE',
+        ...STORE_ERRORS,
+      ],
+      answer: async (call) => {
+        const rule = await rules.rollback(call.params.id, call.body.to_version, itemChangeOf(call));
+        if (rule === undefined) throw unknownRule();
+        return ok(rule, rule.version);
       },
     }),
   ];

@@ -86,7 +86,7 @@ export function v1RuleEndpoints(rules: RulesPort): AnyEndpoint[] {
       replies: {
         201: { description: 'Added', schema: Type.Object({ id: idNumber, message: Type.String() }) },
       },
-      errors: ['E_RULE_INVALID', 'E_ROW_INVALID', ...STORE_ERRORS],
+      errors: ['E_RULE_INVALID', 'E_ROW_INVALID', 'E_RULE_SET_TOO_LARGE', ...STORE_ERRORS],
       answer: async ({ body, caller }) => {
         const rule = await rules.create(columnsOf(body), { caller, reason: body.reason ?? null });
         return created({ id: rule.id, message: 'Rule created successfully' }, path, rule.id);
@@ -120,7 +120,14 @@ export function v1RuleEndpoints(rules: RulesPort): AnyEndpoint[] {
       params,
       body: { schema: changedRule },
       replies: { 200: { description: 'Changed', schema: said } },
-      errors: ['E_NOT_FOUND', 'E_RULE_INVALID', 'E_ROW_INVALID', 'E_VERSION_CONFLICT', ...STORE_ERRORS],
+      errors: [
+        'E_NOT_FOUND',
+        'E_RULE_INVALID',
+        'E_ROW_INVALID',
+        'E_VERSION_CONFLICT',
+        'E_RULE_SET_TOO_LARGE',
+        ...STORE_ERRORS,
+      ],
       answer: async (call) => {
         const { id } = call.params;
         const changes = columnsOf(call.body);

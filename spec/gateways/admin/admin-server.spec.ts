@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import type { AdminPort, Readiness } from '../../../gateways/admin/admin-port.ts';
@@ -58,6 +59,7 @@ describe('AdminServer', () => {
       },
       checkSet: async (...args: unknown[]) => {
         calls.push(['check', ...args]);
+        return [];
       },
       remove: async (...args: unknown[]) => {
         calls.push(['remove', ...args]);
@@ -224,20 +226,34 @@ describe('AdminServer', () => {
       expect(problem.errors).to.deep.equal([{ field: 'rules[0]' }]);
     });
 
-    it('over 4 MiB are refused, announced or not, and the connection ends', async () => {
-      const announced = ['PUT /api/v2/rule-set HTTP/1.1', 'Host: a', `X-API-KEY: ${keyOf('admin')}`];
-      const large = 5 * 1024 * 1024;
-      const first = await rawExchange(adminPort, [
-        `${announced.join('\r\n')}\r\nContent-Length: ${large}\r\n\r\n`,
-      ]);
-      problemOf(first.replies[0], 413, 'E_BODY_TOO_LARGE');
-      const chunk = `${(64 * 1024).toString(16)}\r\n${'x'.repeat(64 * 1024)}\r\n`;
-      const parts: RawPart[] = [`${announced.join('\r\n')}\r\nTransfer-Encoding: chunked\r\n\r\n`];
-      for (let sent = 0; sent < large; sent += 64 * 1024) parts.push(chunk);
-      const second = await rawExchange(adminPort, parts, { untilClosed: true });
-      problemOf(second.replies[0], 413, 'E_BODY_TOO_LARGE');
-      expect(second.isClosed).to.equal(true);
-      expect(calls).to.deep.equal([]);
+    for (const [path, megabytes] of [
+      ['/api/v2/teams/a', 4],
+      ['/api/v2/rule-set', 32],
+    ] as const) {
+      it(`of ${path} over ${megabytes} MiB are refused, announced or not, and the connection ends`, async () => {
+        const head = [`PUT ${path} HTTP/1.1`, 'Host: a', `X-API-KEY: ${keyOf('admin')}`].join('\r\n');
+        const large = (megabytes + 1) * 1024 * 1024;
+        const first = await rawExchange(adminPort, [`${head}\r\nContent-Length: ${large}\r\n\r\n`]);
+        problemOf(first.replies[0], 413, 'E_BODY_TOO_LARGE');
+        const chunk = `${(64 * 1024).toString(16)}\r\n${'x'.repeat(64 * 1024)}\r\n`;
+        const parts: RawPart[] = [`${head}\r\nTransfer-Encoding: chunked\r\n\r\n`];
+        for (let sent = 0; sent < large; sent += 64 * 1024) parts.push(chunk);
+        const second = await rawExchange(adminPort, parts, { untilClosed: true });
+        problemOf(second.replies[0], 413, 'E_BODY_TOO_LARGE');
+        expect(second.isClosed).to.equal(true);
+        expect(calls).to.deep.equal([]);
+      });
+    }
+
+    it('that are large are taken two at a time, and the next one when they are gone', async () => {
+      const body = `{${' '.repeat(5 * 1024 * 1024)}}`;
+      const half = requestText('PUT', '/api/v2/rule-set', { key: 'admin', body }).slice(0, 100_000);
+      const slow = [1, 2].map(() => rawExchange(adminPort, [half], { waitMs: 500 }));
+      await sleep(200);
+      const third = await ask('PUT', '/api/v2/rule-set', { key: 'admin', body });
+      problemOf(third, 503, 'E_BODIES_FULL');
+      await Promise.all(slow);
+      expect((await ask('PUT', '/api/v2/rule-set', { key: 'admin', body })).status).to.equal(200);
     });
 
     for (const [body, statusCode] of [

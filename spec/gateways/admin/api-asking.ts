@@ -25,7 +25,12 @@ export interface Asking {
   /** The newest change that was recorded. */
   newest: (query: Record<string, string>) => Promise<Item>;
   /** Every item of a list, page by page. */
-  all: (operationId: string, limit: number, query?: Record<string, string | number>) => Promise<Item[]>;
+  all: (
+    operationId: string,
+    limit: number,
+    query?: Record<string, string | number>,
+    params?: Record<string, string | number>,
+  ) => Promise<Item[]>;
 }
 
 export const items = (reply: ApiReply): Item[] => reply.body['items'] as Item[];
@@ -56,12 +61,18 @@ export function askingANode(): Asking {
       if (entry === undefined) throw new Error('nothing was recorded');
       return entry;
     },
-    all: async (operationId: string, limit: number, query: Record<string, string | number> = {}) => {
+    all: async (
+      operationId: string,
+      limit: number,
+      query: Record<string, string | number> = {},
+      params = {},
+    ) => {
       const found: Item[] = [];
       let cursor: string | null = '';
       for (let pages = 0; cursor !== null; pages++) {
         expect(pages).to.be.lessThan(PAGES_MAX);
         const reply: ApiReply = await asking.good(operationId, {
+          params,
           query: { ...query, limit, ...(cursor === '' ? {} : { cursor }) },
         });
         expect(items(reply).length).to.be.at.most(limit);

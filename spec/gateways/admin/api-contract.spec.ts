@@ -10,13 +10,21 @@ import type { AdminPort } from '../../../gateways/admin/admin-port.ts';
 import { adminEndpoints } from '../../../gateways/admin/endpoints.ts';
 import { RecentAlertRing } from '../../../gateways/admin/recent-alerts.ts';
 import { systemClock } from '../../../runtime/clock.ts';
-import { NodeUnderTest } from '../../support/node-under-test.ts';
+import { NodeUnderTest, until } from '../../support/node-under-test.ts';
+import { queryNode } from '../../product/node-database.ts';
 import { rawExchange } from '../http/raw-http.ts';
 import { ApiUnderTest } from './api-under-test.ts';
 import type { ApiReply, Asked, Operation } from './api-under-test.ts';
-import { GOOD_CALLS, REJECTED } from './good-calls.ts';
+import { GOOD_CALLS, LETTERS, REJECTED, UNMATCHED } from './good-calls.ts';
 
 const TIMEOUT_MS = 120_000;
+/** Those that take whole sets of rules. */
+const LARGE_BODIES: ReadonlySet<string> = new Set([
+  'applyRuleSet',
+  'checkRuleSet',
+  'testRules',
+  'backtestRules',
+]);
 const SCOPES = ['ingest', 'read', 'operate', 'admin'] as const;
 type Scope = (typeof SCOPES)[number];
 /** Scopes that let a key in where this one is asked for. */
@@ -51,6 +59,23 @@ describe('The API of a running node', function () {
       keys[scope] = String(body['key']);
     }
     await api.whenKey(keys.admin, true);
+    await queryNode(
+      node.dir,
+      `INSERT INTO dead_letters (
+         alert_id, partition, destination, alert, reason, error, attempts, first_failed_at, last_failed_at, alert_at
+       )
+       SELECT id, 0, 'local', jsonb_build_object(
+         'id', id, 'destination', 'local', 'signature', id, 'event_ids', '[]'::jsonb, 'description', 'contract', 'team', 'NETO',
+         'rule_id', 1, 'status', 'firing'
+       ), 'rejected', 'HTTP 422', 1, now(), now(), now() FROM unnest($1::text[]) AS given (id)`,
+      [[...LETTERS]],
+    );
+    expect((await node.post(UNMATCHED)).body.accepted).to.equal(1);
+    await until(
+      async () => ((await api.call('listUnmatched')).body['items'] as unknown[]).length > 0,
+      20_000,
+      () => 'what no rule matched is not listed',
+    );
   });
   after(() => node.close());
 
@@ -186,7 +211,11 @@ describe('The API of a running node', function () {
           'A'.repeat(3_000),
         ]) {
           it(`refuses the cursor ${cursor.slice(0, 30)}`, async () => {
-            refused(await ask(operationId, { query: { cursor } }), 400, 'E_CURSOR_INVALID');
+            refused(
+              await ask(operationId, { params: sound(operationId), query: { cursor } }),
+              400,
+              'E_CURSOR_INVALID',
+            );
           });
         }
         for (const limit of [
@@ -202,7 +231,11 @@ describe('The API of a running node', function () {
           'null',
         ]) {
           it(`refuses the limit "${limit}"`, async () => {
-            const reply = refused(await ask(operationId, { query: { limit } }), 400, 'E_PARAMETER_INVALID');
+            const reply = refused(
+              await ask(operationId, { params: sound(operationId), query: { limit } }),
+              400,
+              'E_PARAMETER_INVALID',
+            );
             expect(reply.text).to.include('a whole number from 1 to 200');
           });
         }
@@ -235,7 +268,10 @@ describe('The API of a running node', function () {
     const { parameters } = api.operation(operationId);
     const inPath = parameters.filter((parameter) => parameter.in === 'path');
     return Object.fromEntries(
-      inPath.map(({ name, schema }) => [name, schema['type'] === 'integer' ? 999 : 'nothing-there']),
+      inPath.map(({ name, schema }) => {
+        if (name === 'fingerprint') return [name, '0123456789abcdef'];
+        return [name, schema['type'] === 'integer' ? 999 : 'nothing-there'];
+      }),
     );
   }
 
@@ -285,16 +321,24 @@ describe('The API of a running node', function () {
       });
     }
 
-    it('refuses a body of 10 MB, announced or not', async () => {
+    it('refuses a body over its limit, announced or not', async () => {
+      const megabytes = LARGE_BODIES.has(operationId) ? 40 : 10;
       const { method, path } = api.operation(operationId);
       const address = path.replaceAll(/\{\w+\}/g, '1');
       const head = `${method} ${address} HTTP/1.1\r\nHost: a\r\nX-API-KEY: ${node.adminKey}\r\nIf-Match: "1"\r\n`;
-      const announced = await rawExchange(node.ports.admin, [`${head}Content-Length: 10000000\r\n\r\n`], {
-        waitMs: 10_000,
-      });
+      const announced = await rawExchange(
+        node.ports.admin,
+        [`${head}Content-Length: ${megabytes * 1_000_000}\r\n\r\n`],
+        {
+          waitMs: 10_000,
+        },
+      );
       expect(announced.replies[0]?.status).to.equal(413);
       const chunk = `${(1_000_000).toString(16)}\r\n${' '.repeat(1_000_000)}\r\n`;
-      const parts = [`${head}Transfer-Encoding: chunked\r\n\r\n`, ...Array.from({ length: 10 }, () => chunk)];
+      const parts = [
+        `${head}Transfer-Encoding: chunked\r\n\r\n`,
+        ...Array.from({ length: megabytes }, () => chunk),
+      ];
       const chunked = await rawExchange(node.ports.admin, parts, { untilClosed: true, waitMs: 10_000 });
       // Whoever goes on sending may lose the reply to the end of the connection, which comes in any case.
       expect(chunked.isClosed).to.equal(true);

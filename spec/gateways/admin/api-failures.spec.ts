@@ -247,7 +247,7 @@ describe('The failures of the API', function () {
     }
   });
 
-  it('show quarantined events, and do nothing to them', async () => {
+  it('show quarantined events, send them once more, and throw them away', async () => {
     await queryNode(
       asking.node.dir,
       `INSERT INTO quarantined_events (event_id, received_at, partition, attempts, reason, history, body)
@@ -266,8 +266,13 @@ describe('The failures of the API', function () {
     });
     expect((await show('e-1'))['history']).to.deep.equal(['E_BOOM: it broke']);
     const params = { id: 'e-1' };
-    await refused(ask('resubmitFailure', { params }), 409, 'E_FAILURE_READ_ONLY');
-    await refused(ask('discardFailure', { params }), 409, 'E_FAILURE_READ_ONLY');
+    await refused(ask('resubmitFailure', { params }), 400, 'E_REJECT_UNUSABLE');
+    const mended = { body: event('out of quarantine') };
+    expect((await good('resubmitFailure', { params, body: mended })).body['outcome']).to.equal('resubmitted');
+    expect((await show('e-1'))['state']).to.equal('resubmitted');
+    await good('discardFailure', { params: { id: 'e-2' }, body: { reason: 'a test' } });
+    await refused(ask('getFailure', { params: { id: 'e-2' } }), 404, 'E_NOT_FOUND');
+    expect((await newest({ resource: 'quarantined_events' }))['record_key']).to.equal('e-2');
     const filtered = ask('listFailures', { query: { kind: 'quarantine', key: 'work' } });
     await refused(filtered, 400, 'E_PARAMETER_INVALID', 'key');
     const first = await good('listFailures', { query: { kind: 'quarantine', limit: 1 } });

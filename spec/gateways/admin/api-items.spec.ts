@@ -230,7 +230,7 @@ describe('The items of the API', function () {
       sink.mode = 'unauthorized';
       await good('putDestination', {
         params: { name: 'slow' },
-        body: { ...DESTINATION, url: sink.url, rate_per_second: 500 },
+        body: { ...DESTINATION, url: sink.url, rate_per_second: 500, collapse: false },
       });
       const rule = { ...RULE, name: 'paused', match_string: 'paused says', dev_handling: 'Page_only' };
       await good('createRule', { body: rule });

@@ -20,6 +20,7 @@ const WITHOUT_DATABASE = [
   'getStatus',
   'getVersion',
   'getRates',
+  'getSlo',
   'getEffectiveSettings',
   'getActors',
   'getActor',
@@ -31,6 +32,7 @@ const WITHOUT_DATABASE = [
   'listPartitions',
   'listRecentAlerts',
   'getOpenApi',
+  'getRuleFileSchema',
 ];
 
 describe('The API of a node whose PostgreSQL is away', function () {
@@ -64,9 +66,21 @@ describe('The API of a node whose PostgreSQL is away', function () {
     putSetting: { value: 1_234 },
     resubmitFailures: { ids: ['away'] },
     discardFailures: { ids: ['away'] },
+    replayDeadLetters: { ids: ['away'] },
+    pauseDestination: { reason: 'away' },
+    muteDestination: { reason: 'away' },
     createKey: { name: 'away', scopes: ['read'] },
+    testRules: { line: '<13>May  1 12:00:00 away test: link down' },
+    backtestRules: {},
   };
-  const params = { id: 1, hostname: 'away', name: 'away', key: 'match.batch.eventsMax', n: 0 };
+  const params = {
+    id: 1,
+    hostname: 'away',
+    name: 'away',
+    key: 'match.batch.eventsMax',
+    n: 0,
+    fingerprint: '0123456789abcdef',
+  };
   const call = (operationId: string): Promise<ApiReply> => {
     const body = bodies[operationId];
     const actor = operationId === 'getActor' ? 'match-0' : 'match-0/match';

@@ -6,7 +6,7 @@ import { Value } from 'typebox/value';
 import { oneOf, orNull } from '../../../gateways/admin/documents.ts';
 import { fieldFaults, unknownNames } from '../../../gateways/admin/field-faults.ts';
 import { closed, textOf, wholeNumber } from '../../../gateways/admin/inputs.ts';
-import { ruleInput } from '../../../gateways/admin/resources/rules.ts';
+import { ruleInput } from '../../../gateways/admin/rule-documents.ts';
 import { ruleSchema } from '../../../actors/match/rule.ts';
 
 const schema = closed({

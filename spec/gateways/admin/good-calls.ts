@@ -22,6 +22,13 @@ export const DESTINATION = { kind: 'webhook', url: 'http://127.0.0.1:9/hook', ra
 
 /** Three rejects, which the calls below find. */
 export const REJECTED = '{"hostname":"contract"}\n'.repeat(3);
+/** One event that no rule matches, whose template the calls below find. */
+export const UNMATCHED =
+  '{"hostname":"contract-1","message":"gadget 7 hums","timestamp":"2026-05-01T12:00:00Z"}';
+/** Dead letters that the calls below find. */
+export const LETTERS: readonly string[] = Array.from({ length: 100 }, (_, nth) =>
+  nth.toString(16).padStart(32, '0'),
+);
 const CORRECTED = '{"hostname":"contract","message":"corrected","timestamp":"2026-05-01T12:00:00Z"}';
 
 /** Each is taken for what it is: a text. */
@@ -56,6 +63,7 @@ export const GOOD_CALLS: readonly GoodCall[] = [
   call('getVersion', 200),
   call('getLedger', 200),
   call('getRates', 200),
+  call('getSlo', 200),
   call('getRuleSet', 200),
   call('applyRuleSet', 200, () => ({
     body: { development_hosts: ['contract-dev'], teams: { 'contract-host': 'NETOPS' }, reason: 'contract' },
@@ -70,9 +78,31 @@ export const GOOD_CALLS: readonly GoodCall[] = [
     body: { ...seen.get('getRule')?.body, priority: 7 },
     headers: etagOf(seen.get('getRule')),
   })),
-  call('deleteRule', 204, (seen) => ({
+  call('listRuleVersions', 200, (seen) => ({
+    params: { id: idOf(seen.get('createRule')) },
+    query: { limit: 1 },
+  })),
+  call('rollbackRule', 200, (seen) => ({
     params: { id: idOf(seen.get('createRule')) },
     headers: etagOf(seen.get('replaceRule')),
+    body: { reason: 'contract' },
+  })),
+  call('testRules', 200, () => ({
+    body: {
+      rules: [
+        { ...RULE, tests: [{ event: { message: 'the contract says no' }, handling: 'Page_and_ticket' }] },
+      ],
+      lines: ['<13>Oct 11 22:14:15 contract-host su: the contract says no', 'unreadable'],
+    },
+  })),
+  call('backtestRules', 200, () => ({
+    body: { rules: [RULE], from: '2020-01-01T00:00:00Z', events_max: 100, samples: 1 },
+  })),
+  call('getRuleCoverage', 200, () => ({ query: { limit: 1, kind: 'never_fired' } })),
+  call('getRuleFileSchema', 200),
+  call('deleteRule', 204, (seen) => ({
+    params: { id: idOf(seen.get('createRule')) },
+    headers: etagOf(seen.get('rollbackRule')),
     body: { reason: 'contract' },
   })),
   call('addDevHost', 201, () => ({ body: { hostname: 'Contract-Dev-2', reason: 'contract' } })),
@@ -91,9 +121,16 @@ export const GOOD_CALLS: readonly GoodCall[] = [
   call('putDestination', 201, () => ({ params: { name: 'contract' }, body: DESTINATION })),
   call('getDestination', 200, () => ({ params: { name: 'contract' } })),
   call('listDestinations', 200),
+  call('testDestination', 200, () => ({ params: { name: 'contract' }, query: { status: 'resolved' } })),
+  call('pauseDestination', 200, () => ({
+    params: { name: 'contract' },
+    body: { reason: 'contract', until: '2099-01-01T00:00:00Z' },
+  })),
+  call('muteDestination', 200, () => ({ params: { name: 'contract' }, body: { reason: 'contract' } })),
+  call('resumeDestination', 200, () => ({ params: { name: 'contract' } })),
   call('deleteDestination', 204, (seen) => ({
     params: { name: 'contract' },
-    headers: etagOf(seen.get('getDestination')),
+    headers: etagOf(seen.get('resumeDestination')),
   })),
   call('listSettings', 200, () => ({ query: { limit: 3 } })),
   call('getEffectiveSettings', 200),
@@ -122,6 +159,7 @@ export const GOOD_CALLS: readonly GoodCall[] = [
   call('rotateKey', 200, () => ({ params: { name: 'contract' }, body: { overlap_seconds: 60 } })),
   call('revokeKey', 200, () => ({ params: { name: 'contract' } })),
   call('listAuditLogs', 200, () => ({ query: { decision: 'Unmatched', from: '2020-01-01T00:00:00Z' } })),
+  call('getEvent', 200, () => ({ params: { id: '018f3e2a-7b1c-7d5e-9f00-1234567890ab-3' } })),
   call('listFailures', 200, () => ({
     query: { kind: 'reject', key: 'ingest', code: 'E_FIELD_MISSING', since: '2020-01-01T00:00:00Z' },
   })),
@@ -138,6 +176,24 @@ export const GOOD_CALLS: readonly GoodCall[] = [
     body: { ids: [failureId(seen, 1), 'nothing-there'], reason: 'contract' },
   })),
   call('discardFailure', 204, (seen) => ({ params: { id: failureId(seen, 2) } })),
+  call('replayDeadLetters', 200, () => ({ body: { destination: 'local', dry_run: true } })),
+  call('replayDeadLetters', 202, () => ({ body: { ids: [...LETTERS], per_second: 1, reason: 'contract' } })),
+  call('listReplays', 200, () => ({ query: { limit: 1 } })),
+  call('getReplay', 200, (seen) => ({ params: { id: String(seen.get('replayDeadLetters')?.body['id']) } })),
+  call('cancelReplay', 200, (seen) => ({
+    params: { id: String(seen.get('replayDeadLetters')?.body['id']) },
+    query: { reason: 'contract' },
+  })),
+  call('listUnmatched', 200, () => ({ query: { hostname: 'contract-1', since: '2020-01-01T00:00:00Z' } })),
+  call('getUnmatched', 200, (seen) => ({ params: { fingerprint: fingerprintIn(seen) } })),
+  call('listUnmatchedHosts', 200, (seen) => ({
+    params: { fingerprint: fingerprintIn(seen) },
+    query: { limit: 1 },
+  })),
+  call('forgetUnmatched', 204, (seen) => ({
+    params: { fingerprint: fingerprintIn(seen) },
+    body: { hostname: 'contract-1', reason: 'contract' },
+  })),
   call('getActors', 200),
   call('getActor', 200, () => ({ params: { id: 'match-0' } })),
   call('suspendActor', 200, () => ({ params: { id: 'match-0/match' } })),
@@ -158,4 +214,9 @@ function idOf(reply: ApiReply | undefined): number {
 function failureId(seen: ReadonlyMap<string, ApiReply>, nth: number): string {
   const failures = seen.get('listFailures')?.body['items'] as { id: string }[] | undefined;
   return failures?.[nth]?.id ?? 'none-was-listed';
+}
+
+function fingerprintIn(seen: ReadonlyMap<string, ApiReply>): string {
+  const templates = seen.get('listUnmatched')?.body['items'] as { fingerprint: string }[] | undefined;
+  return templates?.[0]?.fingerprint ?? 'none-was-listed';
 }

@@ -2,14 +2,18 @@
  * A node as its clients see it: the ingest port and the admin API on one port, with the replies of the contract.
  *
  * It takes bodies apart with the product's own splitter and decoder, keeps every record of every acknowledged request
- * and alerts in the product's own sink, and can be told to misbehave per request.
+ * and alerts in the product's own sink, and can be told to misbehave per request. What is asked of rules, and what it was
+ * told to answer, has to be what the admin API declares.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeRecord } from '../../../actors/ingest/decode-record.ts';
 import { splitRecords } from '../../../actors/ingest/split-records.ts';
+import { fieldFaults } from '../../../gateways/admin/field-faults.ts';
 import { RecentAlertRing } from '../../../gateways/admin/recent-alerts.ts';
+import { ruleEndpoints } from '../../../gateways/admin/resources/rules.ts';
+import { ruleTrialEndpoints } from '../../../gateways/admin/resources/rule-trials.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 
 /** How one request to the ingest port ends. `lose-reply` stores the events and breaks the connection. */
@@ -26,6 +30,16 @@ export interface SeenRequest {
 export const INGEST_KEY = 'ingest-key-of-the-spec';
 export const ADMIN_KEY = 'admin-key-of-the-spec';
 const SLOW_MS = 150;
+/** Their declarations only: nothing is called here. */
+const RULE_ENDPOINTS = [...ruleTrialEndpoints({} as never), ...ruleEndpoints({} as never)];
+
+export interface Asked {
+  /** `POST /api/v2/rules/test`. */
+  call: string;
+  query: Record<string, string>;
+  body: unknown;
+  ifMatch: string | undefined;
+}
 
 export class ContractServer {
   readonly requests: SeenRequest[] = [];
@@ -44,6 +58,9 @@ export class ContractServer {
   checkRules: { status: number; body: unknown } = { status: 200, body: { valid: true } };
   checkedDocuments: unknown[] = [];
   rules: Record<string, unknown> = { rules: [] };
+  /** What other paths about rules answer, by call: `GET /api/v2/rules/7`. `hang` never does. */
+  readonly answers = new Map<string, { status: number; body: unknown } | 'hang'>();
+  readonly asked: Asked[] = [];
   status: Record<string, unknown> = { ready: true };
   #sink = new RecentAlertRing(systemClock);
   #alerts = 0;
@@ -119,7 +136,25 @@ export class ContractServer {
       this.checkedDocuments.push(JSON.parse(body.toString('utf8')));
       return json(response, this.checkRules.status, this.checkRules.body);
     }
+    if (path.startsWith('/api/v2/rules')) return this.#answer(request, response, body);
     json(response, 404, { status: 404, code: 'E_ROUTE_UNKNOWN', detail: 'There is nothing at this path.' });
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
+    const { pathname, searchParams } = new URL(request.url ?? '', this.url);
+    const call = `${request.method} ${pathname}`;
+    const body: unknown = bytes.length === 0 ? undefined : JSON.parse(bytes.toString('utf8'));
+    const query = Object.fromEntries(searchParams);
+    this.asked.push({ call, query, body, ifMatch: request.headers['if-match'] });
+    const answer = this.answers.get(call);
+    if (answer === 'hang') return;
+    const reply = answer ?? {
+      status: 404,
+      body: { status: 404, code: 'E_NOT_FOUND', detail: 'There is no such rule.' },
+    };
+    const breaches = breachesOf(request.method ?? '', pathname, query, body, reply);
+    if (breaches.length === 0) return json(response, reply.status, reply.body);
+    json(response, 500, { status: 500, code: 'E_CONTRACT', detail: `${call}: ${breaches.join('; ')}` });
   }
 
   async #ingest(request: IncomingMessage, response: ServerResponse, body: Buffer): Promise<void> {
@@ -218,6 +253,36 @@ export class ContractServer {
     const after = Number(new URLSearchParams(path.split('?')[1]).get('after'));
     json(response, 200, this.#sink.after(after));
   }
+}
+
+/** How a call or its answer differs from what the API declares of itself. */
+function breachesOf(
+  method: string,
+  path: string,
+  query: Record<string, string>,
+  body: unknown,
+  reply: { status: number; body: unknown },
+): string[] {
+  const matching = RULE_ENDPOINTS.filter((each) => {
+    const pattern = new RegExp(`^${each.path.replaceAll(/:\w+/g, '[^/]+')}$`);
+    return each.method === method.toLowerCase() && pattern.test(path);
+  });
+  const [endpoint] = matching.toSorted((a, b) => Number(a.path.includes(':')) - Number(b.path.includes(':')));
+  if (endpoint === undefined) return ['there is no such endpoint'];
+  const known = Object.keys((endpoint.query as { properties?: object } | undefined)?.properties ?? {});
+  const unknown = Object.keys(query).filter((name) => !known.includes(name));
+  const schema = endpoint.replies[reply.status]?.schema;
+  // What the node refuses may have any shape.
+  if (reply.status >= 400) return [];
+  return [
+    ...unknown.map((name) => `no parameter ${name}`),
+    ...(endpoint.body === undefined || body === undefined ? [] : fieldFaults(endpoint.body.schema, body)).map(
+      ({ field, why }) => `asked with ${field}, which ${why}`,
+    ),
+    ...(schema === undefined ? [] : fieldFaults(schema, reply.body)).map(
+      ({ field, why }) => `answered with ${field}, which ${why}`,
+    ),
+  ];
 }
 
 function json(response: ServerResponse, status: number, document: unknown): void {

@@ -261,7 +261,8 @@ describe('mutt replay', () => {
     const { summary } = await summaryOf(path, '--batch', '2000', '--connections', '3');
     expect(summary.accounted).to.equal(100_000);
     expect(server.requests).to.have.lengthOf(50);
-    expect(server.openMax).to.equal(3);
+    // Where sending is slower than the server, the third has nothing to do.
+    expect(server.openMax).to.be.within(2, 3);
   }).timeout(20_000);
 
   it('ends with the summary so far on Ctrl-C', async () => {

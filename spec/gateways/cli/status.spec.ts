@@ -127,6 +127,30 @@ describe('the view of mutt status', () => {
     ]);
   });
 
+  it('says how long the stages of the way took, and what is wrong with the node itself', () => {
+    const node: NodeStatus = {
+      ...NODE,
+      latency: {
+        stages: {
+          received_to_stored: { count: 9, p50_ms: 1.25, p99_ms: 1_234.4 },
+          stored_to_matched: { count: 0, p50_ms: null, p99_ms: null },
+          received_to_accepted: { count: 1, p50_ms: 20, p99_ms: 20 },
+        },
+      },
+      own_alerts: [
+        {
+          signature: 'mutt::redis_away::n1',
+          description: 'Redis does not answer\u001b[2J.',
+          since: '2026-11-21T11:00:00.000Z',
+        },
+      ],
+    };
+    expect(statusView(node, MEASURED, { width: 120, nowMs: NOW_MS, paint })).to.include.members([
+      'latency     stored 1.3/1,234 · end to end 20/20 ms (p50/p99)',
+      'trouble     Redis does not answer\ufffd[2J. Since 2026-11-21T11:00:00.000Z.',
+    ]);
+  });
+
   it('names the queues that are held back, with the reason, and how long others will take', () => {
     const away = { reason: 'database_away', detail: 'PostgreSQL is away: \u001b[31m', since: null };
     const down = { reason: 'worker_down', detail: 'match-0 does not run', since: null };

@@ -101,6 +101,13 @@ describe('the view of mutt top', () => {
     ]);
   });
 
+  it('says how long the stages of the way took, once something has passed them', () => {
+    const stages = { sent_to_accepted: { count: 3, p50_ms: 2, p99_ms: 8.04 } };
+    const status = { ...STATUS, latency: { stages } };
+    const lines = topView({ ...SAMPLE, status }, { ...VIEW, width: undefined, height: undefined });
+    expect(lines[2]).to.equal('latency accepted 2.0/8.0 ms (p50/p99)');
+  });
+
   it('says of each queue what holds it back, and how long the others will take', () => {
     const mailbox = (name: string, depth: number, rest: object) => ({ mailbox: name, depth, ...rest });
     const paused = { reason: 'destination_down', detail: 'moogsoft takes nothing', since: null };

@@ -6,9 +6,9 @@ import { parse } from 'yaml';
 import type { NormalizedEvent } from '../../../../actors/event.ts';
 import { decodeRecord } from '../../../../actors/ingest/decode-record.ts';
 import { RECORD_JSON } from '../../../../actors/ingest/split-records.ts';
-import { compileRules } from '../../../../actors/match/compile-rules.ts';
 import { parseConfiguration } from '../../../../actors/match/configuration.ts';
 import { normalizeEvent } from '../../../../actors/match/normalize.ts';
+import { RuleSet, buildRuleSet } from '../../../../actors/match/rule-set/rule-set.ts';
 import { Dice } from '../../../../gateways/cli/network-generator/dice.ts';
 import type { GeneratedEvent } from '../../../../gateways/cli/network-generator/generated-event.ts';
 import {
@@ -163,7 +163,8 @@ describe('the sample rules', () => {
   const configuration = parseConfiguration(parse(readFileSync(file, 'utf8')));
   const names = configuration.rules.map(({ name }) => name);
   const rows = configuration.rules.map((rule, index) => ({ ...rule, id: index + 1, version: 1 }));
-  const { matcher, refused } = compileRules(rows, 1);
+  const { image, refused } = buildRuleSet(rows, 1);
+  const matcher = new RuleSet(image);
   const isForwarded = (event: GeneratedEvent): boolean =>
     matcher
       .match(normalized(event))
