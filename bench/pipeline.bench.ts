@@ -8,20 +8,20 @@ import { specDirectory, startOwnRedis } from '../spec/support/servers.ts';
 import { NodeUnderTest } from '../spec/support/node-under-test.ts';
 import { BareServer } from './support/bare-server.ts';
 import { startBarePath } from './support/bare-path.ts';
-import { growthPerSecond, median } from './support/bench.ts';
+import { median } from './support/bench.ts';
 import type { BenchRun, Rate } from './support/bench.ts';
 import { makeCorpus } from './support/corpus.ts';
 import { STAMP, runHttpLoad } from './support/http-load.ts';
 import type { LoadReport } from './support/load.ts';
 import { Product } from './support/product.ts';
 import type { Cost } from './support/product.ts';
+import { costDetails, highestSustained } from './support/sustained.ts';
+import type { SteadyLoad } from './support/sustained.ts';
 
 const BATCH_EVENTS = 100;
 const LOW_RATE = 50;
 /** The load generator's own. */
 const CLIENT_WARM_UP_MS = 200;
-/** A rate is sustained when the mailboxes hold no more at the end of its last half than this many ms' worth of it. */
-const GROWTH_MS_MAX = 400;
 const SETTLE_MS_MAX = 120_000;
 
 interface Shape {
@@ -97,7 +97,13 @@ export default async function pipeline(run: BenchRun): Promise<void> {
     }
     reportMemory(run, 'RSS after load', product);
 
-    const sustained = await sustainedRate(run, product, batched, destination);
+    const sustained = await sustainedRate(run, {
+      product,
+      destination,
+      bodies: batched.bodies,
+      eventsPerBody: batched.events,
+      connections: batched.connections,
+    });
     await latency(run, product, destination, corpus.events, batched, sustained);
   } finally {
     await node.close();
@@ -227,77 +233,24 @@ function reportMemory(run: BenchRun, what: string, product: Product): void {
   });
 }
 
-/** The highest rate at which no mailbox grows, end to end: events stored, matched, audited, and alerts delivered. */
-async function sustainedRate(
-  run: BenchRun,
-  product: Product,
-  shape: Shape,
-  destination: BareServer,
-): Promise<number> {
-  const stepMs = run.parameter('sustained.stepMs', 800, 10_000);
-  const steps = run.parameter('sustained.steps', 1, 6);
-  let [rate, low, high] = [run.parameter<number>('sustained.firstRate', 2_000, 12_000), 0, Infinity];
-  let best: { rate: number; cost: Cost; events: number; alerts: number } | undefined;
-  for (let step = 0; step < steps; step++) {
-    await destination.report();
-    const before = await product.accepted();
-    const inFlight: { atMs: number; value: number }[] = [];
-    const { result: report, cost } = await product.costOf(async () => {
-      const startedMs = performance.now();
-      const watch = setInterval(() => {
-        void product.node.ledger().then(
-          ({ in_flight: value }) => inFlight.push({ atMs: performance.now() - startedMs, value }),
-          () => undefined,
-        );
-      }, stepMs / 20);
-      const done = await runHttpLoad({
-        port: product.node.ports.ingest,
-        connections: shape.connections,
-        durationMs: stepMs,
-        warmUpMs: 0,
-        bodies: shape.bodies,
-        headers: { 'x-api-key': product.node.ingestKey },
-        ratePerSecond: rate / shape.events,
-      });
-      clearInterval(watch);
-      return done;
-    });
-    const events = (await product.accepted()) - before;
-    const achieved = report.perSecond * shape.events;
-    const growth = growthPerSecond(inFlight.filter(({ atMs }) => atMs > stepMs / 2));
-    const isSustained =
-      achieved >= 0.95 * rate && (growth * stepMs) / 2_000 <= (achieved * GROWTH_MS_MAX) / 1_000;
-    await product.settled(SETTLE_MS_MAX);
-    const { requests: alerts } = await destination.report();
-    run.note(
-      `  at ${Math.round(rate)} events/s: ${Math.round(achieved)} stored, in flight ${growth >= 0 ? '+' : ''}${Math.round(growth)} a second: ${isSustained ? 'sustained' : 'not sustained'}`,
-    );
-    if (isSustained) {
-      low = rate;
-      best = { rate: achieved, cost, events, alerts };
-    } else high = rate;
-    rate = high === Infinity ? rate * 1.6 : low === 0 ? rate / 1.6 : Math.sqrt(low * high);
-  }
+async function sustainedRate(run: BenchRun, load: SteadyLoad): Promise<number> {
+  const firstRate = run.parameter<number>('sustained.firstRate', 2_000, 12_000);
+  const best = await highestSustained(run, load, {
+    firstRate,
+    steps: run.parameter('sustained.steps', 1, 6),
+    stepMs: run.parameter('sustained.stepMs', 800, 10_000),
+  });
   if (best === undefined) {
     run.note('end to end: no rate tried was sustained');
-    return rate;
+    return firstRate;
   }
-  const { events } = best;
   run.report({
     what: 'end to end, sustained, 20 rules, 5 % matching',
-    value: best.rate,
+    value: best.achieved,
     unit: 'events/s',
-    details: {
-      'alerts/event': best.alerts / events,
-      ...Object.fromEntries(
-        [...best.cost.processes, ...best.cost.threads]
-          .filter(([, ms]) => ms > 0)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([name, ms]) => [`${name} µs`, (ms * 1000) / events]),
-      ),
-    },
+    details: costDetails(best),
   });
-  return best.rate;
+  return best.achieved;
 }
 
 /** From the sending of a POST to the arrival of its alert: 50 matching events a second, alone and beside half load. */

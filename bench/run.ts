@@ -12,6 +12,11 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   ingest: () => import('./ingest.bench.ts'),
   soak: () => import('./soak.bench.ts'),
   control: () => import('./control.bench.ts'),
+  audit: () => import('./audit.bench.ts'),
+  rules: () => import('./rules.bench.ts'),
+  'whole-way': () => import('./whole-way.bench.ts'),
+  latency: () => import('./latency.bench.ts'),
+  remediation: () => import('./remediation.bench.ts'),
 };
 
 const args = process.argv.slice(2);

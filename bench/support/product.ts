@@ -1,6 +1,6 @@
 /**
- * The whole product for the pipeline benchmark: a node of its own with 20 rules and a counting destination, and what it
- * costs while something is done to it.
+ * The whole product for benchmarks: a node of its own with rules and a counting destination, and what it costs while
+ * something is done to it.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,13 @@ import { MATCHING_WORDS } from './corpus.ts';
 import { sampleTree } from './process-cpu.ts';
 import type { ProcessSample } from './process-cpu.ts';
 
-const RULES = 20;
+type RuleFields = Readonly<Record<string, unknown>>;
+const HANDLING = { prod_handling: 'Page_and_ticket', dev_handling: 'Ignore', team_assignment: 'NETO' };
+const FEW_RULES: readonly RuleFields[] = Array.from({ length: 20 }, (_, index) => ({
+  match_string: MATCHING_WORDS[index] ?? `%NEVER-${index}-SEEN`,
+  priority: 50 + index,
+}));
+const APPLIED_MS_MAX = 30_000;
 /** Where events wait to be matched. */
 const INPUT_LANES = ['ingest', 'overflow'];
 const RATE_WITHOUT_LIMIT = 1_000_000;
@@ -38,24 +44,15 @@ export class Product {
     this.#redis = redis;
   }
 
-  /** Only the benchmark's rules decide: five that match 5 % of the corpus together, and 15 that match nothing. */
-  async configure(destination: BareServer): Promise<void> {
+  /** Only these rules decide: by default five that match 5 % of the corpus together, and 15 that match nothing. */
+  async configure(destination: BareServer, given: readonly RuleFields[] = FEW_RULES): Promise<void> {
     const known = await this.node.admin<{ rules: { name: string }[] }>('/api/v2/rule-set');
-    const rule = (match_string: string, more: object): object => ({
-      match_string,
-      prod_handling: 'Page_and_ticket',
-      dev_handling: 'Ignore',
-      team_assignment: 'NETO',
-      ...more,
-    });
+    const givenNames = new Set(given.map((_, index) => `bench-${index}`));
     const rules = [
-      ...known.body.rules.map(({ name }) => rule('-', { name, is_active: false })),
-      ...Array.from({ length: RULES }, (_, index) =>
-        rule(MATCHING_WORDS[index] ?? `%NEVER-${index}-SEEN`, {
-          name: `bench-${index}`,
-          priority: 50 + index,
-        }),
-      ),
+      ...known.body.rules
+        .filter(({ name }) => !givenNames.has(name))
+        .map(({ name }) => ({ ...HANDLING, name, match_string: '-', is_active: false })),
+      ...given.map((fields, index) => ({ ...HANDLING, ...fields, name: `bench-${index}` })),
     ];
     const destinations = [
       {
@@ -78,7 +75,7 @@ export class Product {
         ).body;
         return snapshot.applied.every(({ version }) => version >= body.snapshot_version);
       },
-      10_000,
+      APPLIED_MS_MAX,
       () => 'the rules are not applied',
     );
   }
