@@ -90,7 +90,7 @@ describe('The page of the mutt command', () => {
       programSections()
         .filter(({ options }) => !options.includes(flags))
         .map(({ usage }) => usage);
-    expect(without('--json')).to.have.members(['start', 'completion <shell>']);
+    expect(without('--json')).to.have.members(['start', 'rules schema', 'completion <shell>']);
     expect(without('--admin-url <url>')).to.have.members([
       'start',
       'check-config',

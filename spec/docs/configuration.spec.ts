@@ -13,7 +13,7 @@ const page = readFileSync(new URL('../../docs/reference/configuration.md', impor
 describe('The configuration page', () => {
   it('is the one that its generator writes', async () => {
     expect(page).to.equal(await configurationPage());
-  });
+  }).timeout(60_000);
 
   it('says on its first line that it is generated, and how', () => {
     expect(page.split('\n')[0]).to.match(/^<!-- Generated from .+ by: .+ -->$/);

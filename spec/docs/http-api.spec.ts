@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { BODY_BYTES_MAX } from '../../actors/ingest/inflate.ts';
 import type { AdminPort } from '../../gateways/admin/admin-port.ts';
-import { ADMIN_BODY_BYTES_MAX } from '../../gateways/admin/admin-server.ts';
+import { ADMIN_BODY_BYTES_MAX, LARGE_BODY_BYTES_MAX } from '../../gateways/admin/admin-server.ts';
 import { LIMIT_DEFAULT, LIMIT_MAX } from '../../gateways/admin/cursor.ts';
 import { PAUSE_REASONS } from '../../gateways/admin/documents.ts';
 import { adminEndpoints } from '../../gateways/admin/endpoints.ts';
@@ -65,6 +65,7 @@ describe('The page of the HTTP API', () => {
 
   it('names the limits of the admin port', () => {
     expect(page).to.include(`at most ${ADMIN_BODY_BYTES_MAX / 1024 ** 2} MiB and ${JSON_DEPTH_MAX} levels`);
+    expect(page).to.include(`it may have ${LARGE_BODY_BYTES_MAX / 1024 ** 2} MiB`);
     expect(page).to.include(`\`limit\` is 1 to ${LIMIT_MAX} (${LIMIT_DEFAULT} when left out)`);
   });
 

@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { INGEST_LAYOUT, REQUEST_OUTCOMES } from '../../gateways/ingest/metrics.ts';
+import { OWN_ALERT_LAYOUT } from '../../supervisors/own-alerts/own-alert-counters.ts';
+import { RULE_SET_LAYOUT } from '../../supervisors/rule-set/rule-set-counters.ts';
 import {
   FORWARD_COUNTERS,
   INGEST_COUNTERS,
@@ -25,6 +27,8 @@ const layouts = [
   FORWARD_COUNTERS.layout,
   REMEDIATION_COUNTERS.layout,
   TLS_LAYOUT,
+  RULE_SET_LAYOUT,
+  OWN_ALERT_LAYOUT,
 ].flat();
 
 describe('The metrics page', () => {
@@ -46,8 +50,11 @@ describe('The metrics page', () => {
   });
 
   it('names every reason of a failed delivery', () => {
-    const row = tableRows(page, 'Forward and remediation threads')[0]?.join(' ') ?? '';
-    const reasons = FORWARD_COUNTERS.layout.map(({ labels }) => labels?.['reason'] ?? '');
-    expect(reasons.filter((reason) => reason !== '' && !row.includes(reason))).to.deep.equal([]);
+    const rows = tableRows(page, 'Forward and remediation threads').map((cells) => cells.join(' '));
+    const missing = FORWARD_COUNTERS.layout.filter(({ name, labels }) => {
+      const row = rows.find((text) => text.includes(name)) ?? '';
+      return !row.includes(labels?.['reason'] ?? '');
+    });
+    expect(missing).to.deep.equal([]);
   });
 });

@@ -31,7 +31,7 @@ function tradesOfBooks(orders: readonly Order[]): Trade[] {
 }
 
 describe('The example of a stock exchange', function () {
-  this.timeout(30_000);
+  this.timeout(90_000);
 
   it('matches each order once and in order, whatever breaks meanwhile', async () => {
     const [drawn = []] = fc.sample(fc.array(order, { minLength: 600, maxLength: 600 }), 1);

@@ -31,7 +31,7 @@ export function tutorialOf(page: string): Tutorial {
 
 const VARYING: readonly (readonly [RegExp, string])[] = [
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
-  [/\bafter \d+ ms\b/g, 'after <n> ms'],
+  [/\bafter [\d,]+ ms\b/g, 'after <n> ms'],
 ];
 
 /** Text with what differs from run to run, and nothing else, replaced by its name. */
