@@ -14,7 +14,7 @@ function breachesOf(files: Record<string, string>): string[] {
 
 describe('Architecture', function () {
   // Reads every file of the project.
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   it('is kept by every file', () => {
     expect(architectureBreaches(tree)).to.deep.equal([]);

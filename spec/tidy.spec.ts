@@ -17,7 +17,7 @@ function planted(files: Record<string, string>): SourceTree {
 
 describe('Tidy', function () {
   // Reads every file of the project.
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   describe('unfinished words', () => {
     it('are nowhere', () => expect(tidy.unfinishedWords(tree)).to.deep.equal([]));

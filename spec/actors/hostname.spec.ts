@@ -25,6 +25,7 @@ describe('canonicalHostname', () => {
     ['FE80::1%Eth0', 'fe80::1%eth0'],
     ['[fe80:0::1%ge-0]', 'fe80::1%ge-0'],
     ['BÜRO', 'büro'],
+    ['İX-1', 'İx-1'],
     ['h\0', 'h\uFFFD'],
     // Not ours to change: another name, or none that we know.
     ['010.0.0.1', '010.0.0.1'],

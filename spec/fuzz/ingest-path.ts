@@ -12,7 +12,8 @@ import { partitionOf } from '../../actors/ingest/partition.ts';
 import { splitRecords } from '../../actors/ingest/split-records.ts';
 import { uuidV7Maker } from '../../actors/ingest/uuid-v7.ts';
 import { UnmatchedAudit } from '../../actors/match/audit-policy.ts';
-import { compileRules } from '../../actors/match/compile-rules.ts';
+import { RuleSet, buildRuleSet } from '../../actors/match/rule-set/rule-set.ts';
+import { TemplateMask } from '../../actors/match/template.ts';
 import { decide, decisionBasis } from '../../actors/match/decide.ts';
 import { normalizeEvent } from '../../actors/match/normalize.ts';
 import type { NormalizedRecord } from '../../actors/match/normalize.ts';
@@ -49,10 +50,12 @@ const destinationless = {
   settings: {},
   keys: [],
 };
-const basis = decisionBasis(destinationless);
+const basis = decisionBasis(destinationless, (id) => rules.find((rule) => rule.id === id));
 const ruleFaults: unknown[] = [];
-const { matcher, refused } = compileRules(rules, 1, (_, error) => ruleFaults.push(error));
+const { image, refused } = buildRuleSet(rules, 1);
+const matcher = new RuleSet(image, { onFault: (_, error) => ruleFaults.push(error) });
 const unmatchedAudit = new UnmatchedAudit(() => 'sample');
+const templateMask = new TemplateMask();
 const nextId = uuidV7Maker({ wallMs: () => receivedAtMs }, randomFillSync);
 
 export interface Travelled {
@@ -135,7 +138,8 @@ function mustBeSound({ event, raw, rawBytes }: NormalizedRecord, bytes: Buffer, 
 function decideAbout(normalized: NormalizedRecord): void {
   const matches = matcher.match(normalized.event);
   must(ruleFaults.length === 0, 'no rule throws');
-  unmatchedAudit.keeps(normalized.event);
+  templateMask.mask(normalized.event.message);
+  unmatchedAudit.keeps(normalized.event, templateMask.hash.high);
   const row = decide(normalized, matches, basis);
   must(
     row.decision === 'Unmatched' ? matches.length === 0 : matches.length > 0,

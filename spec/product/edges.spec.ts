@@ -57,6 +57,7 @@ describe('A running node', function () {
     url: sink.url,
     rate_per_second: 5_000,
     concurrency: 8,
+    collapse: false,
     timeout_ms: 2_000,
     ...more,
   });

@@ -105,12 +105,12 @@ describe('The first alert', function () {
     expect(readdirSync(temporary)).to.deep.equal([]);
   });
 
-  it('starts again with less than eight seconds of processor time', async () => {
+  it('starts again with less than twenty seconds of processor time', async () => {
     // What the clock on the wall says depends on what else the machine does; on an idle one it is about half of this, and busy neighbours cost caches.
     await node.start();
     const seconds = processesOf(node.dir).reduce((sum, pid) => sum + processorSeconds(pid), 0);
     console.log(`      ${seconds.toFixed(1)} s of processor time`);
-    expect(seconds).to.be.below(8);
+    expect(seconds).to.be.below(20);
   });
 
   it('keeps data and keys over a restart', async () => {

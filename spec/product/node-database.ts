@@ -56,6 +56,15 @@ export function auditRows(dir: string): Promise<StoredRow[]> {
   );
 }
 
+/** Ids of the alerts about what no rule matched: they are of no event. */
+export async function metaAlerts(dir: string): Promise<string[]> {
+  const rows = await queryNode<{ id: string }>(
+    dir,
+    "SELECT alert ->> 'id' AS id FROM unmatched_templates, jsonb_array_elements(alerts) AS alert",
+  );
+  return rows.map(({ id }) => id);
+}
+
 /** Ids of the alerts that are kept as dead letters. */
 export async function deadLetters(dir: string): Promise<string[]> {
   const rows = await queryNode<{ id: string }>(dir, 'SELECT alert_id AS id FROM dead_letters');

@@ -182,6 +182,7 @@ async function sendAlertsTo(node: NodeUnderTest, sink: Sink): Promise<void> {
           rate_per_second: 5_000,
           concurrency: 16,
           timeout_ms: 5_000,
+          collapse: false,
         },
       ],
     },

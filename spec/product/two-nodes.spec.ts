@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import { randomOf } from '../actors/match/regex/random-expressions.ts';
 import { ownDatabase } from '../gateways/postgres/own-database.ts';
 import type { OwnDatabase } from '../gateways/postgres/own-database.ts';
 import { BreakableNetwork } from '../support/breakable-network.ts';
@@ -26,6 +27,8 @@ const APPLIED_WAIT_MS = 45_000;
 const BREAK_MS = 1_000;
 const WORKERS = ['admin', 'remediation-0', 'forward-0', 'match-0', 'gateway-0', 'gateway-0-ingest-0'];
 const DELAY = 'forward.breaker.delayMaxMs';
+/** Within the limits of a rule, and past the budget of steps on long texts of these letters. */
+const COSTLY_EXPRESSION = '.*a.{900}b.*a.{900}c.{90}';
 
 describe('Two nodes on one PostgreSQL', function () {
   this.timeout(TIMEOUT_MS);
@@ -118,6 +121,10 @@ describe('Two nodes on one PostgreSQL', function () {
       expect(await Promise.all(both().map(effective))).to.deep.equal([20_000 + n, 20_000 + n]);
     }
     tookMs.push(await measure(() => addRule(first)));
+    // The rules swap under the traffic; what becomes of each event is accounted for below.
+    for (let priority = 101; priority <= 106; priority++) {
+      tookMs.push(await measure(() => putRule(priority % 2 === 0 ? second : first, { priority })));
+    }
     const key = await newKey(first);
     await whenApplied(both(), await newestVersion());
     const statusesOf = (): Promise<number[]> =>
@@ -145,6 +152,54 @@ describe('Two nodes on one PostgreSQL', function () {
     expect(Math.max(...tookMs)).to.be.at.most(SINGLE_MS_MAX);
   });
 
+  it('leave a rule out that stalls one of them, until it is saved again', async () => {
+    const { id } = await ruleOn(first);
+    await measure(() => putRule(first, { match_type: 'regex', match_string: COSTLY_EXPRESSION }));
+    const random = randomOf(11);
+    const costly = Array.from({ length: 60_000 }, () => (random() < 0.5 ? 'a' : 'b')).join('');
+    expect(await postAlone(second, costly)).to.equal(200);
+    for (const node of both()) {
+      await until(
+        async () => (await ruleOn(node)).suspended !== null,
+        SINGLE_MS_MAX,
+        () => `the rule is not suspended\n${node.output}`,
+      );
+      const { suspended } = await ruleOn(node);
+      expect(suspended?.reason).to.contain('steps');
+      expect(suspended?.event_id).to.be.a('string');
+    }
+    await whenApplied(both(), await newestVersion());
+    for (const node of both()) {
+      const { rules } = (await rulesStatusOf(node)).body;
+      expect(rules).to.deep.include({ in_use: 0, suspended: 1, failure: null });
+      const { body } = await node.admin<{ items: { record_key: string }[] }>(
+        '/api/v2/config-audit?resource=rule_suspensions',
+      );
+      expect(body.items.map(({ record_key: key }) => key)).to.deep.equal([String(id)]);
+    }
+    // Both see it, and one of them alerts.
+    let tellers: (boolean | undefined)[] = [];
+    await until(
+      async () => {
+        const views = await Promise.all(both().map((node) => node.admin<OwnAlerts>('/api/v2/status')));
+        tellers = views.map(
+          ({ body }) =>
+            body.own_alerts.find(({ signature }) => signature === `mutt::rule_suspended::rule-${id}`)
+              ?.told_here,
+        );
+        return tellers.every((isTelling) => isTelling !== undefined) && tellers.includes(true);
+      },
+      SINGLE_MS_MAX,
+      () => `seen by ${JSON.stringify(tellers)}`,
+    );
+    expect(tellers.filter((isTelling) => isTelling)).to.have.length(1);
+    await measure(() => putRule(second, { match_type: 'contains', match_string: ALERT_TEXT }));
+    for (const node of both()) {
+      expect((await ruleOn(node)).suspended).to.equal(null);
+      expect((await rulesStatusOf(node)).body.rules).to.deep.include({ in_use: 1, suspended: 0 });
+    }
+  });
+
   it('account for each event on the node that took it, matched with the rule that came by the other', async () => {
     expect(await postAlone(second, `%${ALERT_TEXT}: on the second`)).to.equal(200);
     for (const { known } of traffic) await known.stop();
@@ -163,6 +218,13 @@ describe('Two nodes on one PostgreSQL', function () {
     }
     expect(rows).to.have.length(ledgers.reduce((sum, { accepted }) => sum + accepted, 0));
     expect(rows.find(({ raw }) => raw.includes('on the second'))?.rule).to.be.a('number');
+    const hit = rows.filter(({ rule }) => rule !== null).length;
+    let hits: { hits: string }[] = [];
+    await until(
+      async () => Number((hits = await database.sql('SELECT hits FROM rule_activity'))[0]?.hits ?? 0) >= hit,
+      SINGLE_MS_MAX * 3,
+      () => `${hit} events were matched, and PostgreSQL knows of ${JSON.stringify(hits)}`,
+    );
   });
 
   it('take no memory of the other for their own at a restart', async () => {
@@ -258,6 +320,38 @@ async function addRule(node: NodeUnderTest): Promise<void> {
     },
   });
   expect(status, JSON.stringify(body)).to.equal(201);
+}
+
+interface OwnAlerts {
+  own_alerts: { signature: string; told_here: boolean }[];
+}
+
+interface ShownRule {
+  id: number;
+  version: number;
+  suspended: { reason: string; event_id: string } | null;
+}
+
+/** The only one. */
+async function ruleOn(node: NodeUnderTest): Promise<ShownRule> {
+  const { body } = await node.admin<{ items: ShownRule[] }>('/api/v2/rules');
+  expect(body.items).to.have.length(1);
+  return body.items[0] as ShownRule;
+}
+
+/** As it is, with these fields. */
+async function putRule(node: NodeUnderTest, fields: object): Promise<void> {
+  const rule = await ruleOn(node);
+  const { status, body } = await node.admin(`/api/v2/rules/${rule.id}`, {
+    method: 'PUT',
+    body: { ...rule, ...fields },
+    headers: { 'if-match': `"${rule.version}"` },
+  });
+  expect(status, JSON.stringify(body)).to.equal(200);
+}
+
+function rulesStatusOf(node: NodeUnderTest): Promise<{ body: { rules: object } }> {
+  return node.admin<{ rules: object }>('/api/v2/status');
 }
 
 async function newKey(node: NodeUnderTest): Promise<string> {

@@ -64,6 +64,7 @@ export const PACKAGES: readonly PackageRule[] = [
   { name: '@bufbuild/protobuf', folders: ['actors/ingest/dialects/', 'gateways/ingest/'] },
   { name: '@msgpack/msgpack', folders: ['actors/ingest/dialects/'] },
   { name: 'hysnappy', folders: ['actors/ingest/'] },
+  { name: 'liquidjs', folders: ['actors/forward/'] },
   { name: 'piscina', folders: ['runtime/thread/'] },
   { name: 'ioredis', folders: ['gateways/redis/'], types: ['runtime/durable/', 'supervisors/'] },
   { name: 'pg-promise', folders: ['gateways/postgres/'], types: ['supervisors/'] },

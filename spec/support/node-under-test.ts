@@ -30,7 +30,7 @@ export interface Ledger {
   rejected: number;
   balanced: boolean;
   lost: number;
-  alerts?: { opened: number; delivered: number; dead: number };
+  alerts?: { opened: number; delivered: number; dead: number; superseded?: number };
   partitions: { partition: number; accepted: number; in_flight: number; balanced: boolean; lost: number }[];
 }
 

@@ -27,6 +27,8 @@ const STATUS_OF: Record<Exclude<SinkMode, 'hang' | 'swallow' | 'drop'>, number> 
 
 export class Sink {
   readonly received: ReceivedAlert[] = [];
+  /** Those about MUTT itself, which are no event's; they are in none of the other figures. */
+  readonly own: ReceivedAlert[] = [];
   /** How it answers from now on. */
   mode: SinkMode = 'take';
   /** Decides for one alert, before `mode`. */
@@ -75,8 +77,9 @@ export class Sink {
       // The sender died before all of it had come.
       return;
     }
-    this.requests += 1;
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as ReceivedAlert['body'];
+    const isOwn = body['type'] === 'own' || body['rule_id'] === -1;
+    if (!isOwn) this.requests += 1;
     const mode = this.judge?.(body) ?? this.mode;
     if (mode === 'drop') {
       request.socket.destroy();
@@ -84,7 +87,11 @@ export class Sink {
     }
     if (mode === 'hang') return;
     if (mode === 'take' || mode === 'swallow') {
-      this.received.push({ atMs: Date.now(), authorization: request.headers.authorization, body });
+      (isOwn ? this.own : this.received).push({
+        atMs: Date.now(),
+        authorization: request.headers.authorization,
+        body,
+      });
     }
     if (mode === 'swallow') return;
     response.writeHead(STATUS_OF[mode], {
