@@ -29,7 +29,8 @@ interface Tally {
 }
 
 const tally: Tally = { passed: 0, failed: 0 };
-const failedFiles: string[] = [];
+/** What mocha said of each file that failed, said again at the end: a log is often kept from its end only. */
+const failedFiles: { file: string; output: string }[] = [];
 const interruption = new AbortController();
 
 function fail(what: string): void {
@@ -73,7 +74,7 @@ function lane(files: string[]): Promise<void> {
     onOutcome: (file, { passed, failed, output }) => {
       tally.passed += passed;
       tally.failed += failed;
-      if (failed > 0) failedFiles.push(file);
+      if (failed > 0) failedFiles.push({ file, output });
       console.log(output);
     },
     onFailure: fail,
@@ -99,8 +100,21 @@ function specFiles(options: { long: boolean; host: boolean; only?: string | unde
   );
 }
 
+/** Of what mocha says of a file: from its count of failures on. */
+function failuresIn(output: string): string {
+  const lines = output.split('\n');
+  return lines
+    .slice(
+      Math.max(
+        0,
+        lines.findIndex((line) => /\d+ failing\b/.test(line)),
+      ),
+    )
+    .join('\n');
+}
+
 function finish(exitCode?: number): never {
-  for (const file of failedFiles) console.log(`FAILED: ${file} (see above)`);
+  for (const { file, output } of failedFiles) console.log(`\nFAILED: ${file}\n${failuresIn(output)}`);
   console.log(`\n${tally.passed} passed, ${tally.failed} failed`);
   process.exit(exitCode ?? (tally.failed === 0 ? 0 : 1));
 }

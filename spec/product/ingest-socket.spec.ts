@@ -37,11 +37,12 @@ describe('WebSocket ingest of a node', function () {
       ...more,
     });
 
-  /** Known events that are stored, in the order in which they were. */
+  /** Known events that are stored, in the order in which they were: that of their ids, whatever page a row went to. */
   async function stored(like: string): Promise<string[]> {
     const rows = await queryNode<{ raw: string }>(
       node.dir,
-      `SELECT raw_message AS raw FROM event_audit_log WHERE raw_message LIKE $1 ORDER BY received_at, ctid`,
+      `SELECT raw_message AS raw FROM event_audit_log WHERE raw_message LIKE $1
+        ORDER BY left(event_id, 36), substr(event_id, 38)::integer`,
       [`%${like}%`],
     );
     return rows.flatMap(({ raw }) => orderedIn(raw) ?? []);
