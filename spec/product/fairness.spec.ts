@@ -90,8 +90,7 @@ describe('A quiet host beside one that floods', function () {
     // It was set before.
     if (status === 428) ({ status } = await put({ 'if-match': '*' }));
     expect(status).to.equal(200);
-    const { body: applied } = await node.admin<{ snapshot: { version: number } }>('/api/v2/status');
-    await node.whenApplied(applied.snapshot.version);
+    await node.whenInForce();
   }
 
   async function send(hostname: string, messages: readonly number[]): Promise<void> {

@@ -8,6 +8,7 @@ import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { queryNode } from '../product/node-database.ts';
 import { freePorts } from './free-port.ts';
 
 export interface TreeNode {
@@ -251,6 +252,18 @@ export class NodeUnderTest {
       timeoutMs,
       () => `rule set ${version} is not in use: ${JSON.stringify(applied)}`,
     );
+  }
+
+  /**
+   * Waits until every worker that reports it runs what is stored now. What a node says of itself is not asked: it hears of
+   * a change a moment after whoever made it.
+   */
+  async whenInForce(timeoutMs = 30_000): Promise<void> {
+    const [row] = await queryNode<{ version: string }>(
+      this.dir,
+      'SELECT snapshot_version AS version FROM config_version',
+    );
+    await this.whenApplied(Number(row?.version), timeoutMs);
   }
 
   /** Ends everything that was started in this directory, and removes it unless it is to be kept. */

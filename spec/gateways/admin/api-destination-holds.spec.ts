@@ -55,7 +55,7 @@ describe('Pause and mute of a destination', function () {
       record_key: 'noc',
       reason: 'upgrade',
     });
-    await asking.whenApplied();
+    await asking.node().whenInForce();
     const id = await send('paused-host');
     expect(await statusOf()).to.include({ state: 'paused', last_error: 'admin: upgrade', until: until1 });
     const partitions = items(await good('listPartitions'));
@@ -76,7 +76,7 @@ describe('Pause and mute of a destination', function () {
   it('muted: alerts end as suppressed, in the ledger and in the lineage, until it is resumed', async () => {
     const before = asking.sink().alertIds.length;
     await good('muteDestination', { params, body: { reason: 'noise' } });
-    await asking.whenApplied();
+    await asking.node().whenInForce();
     const id = await send('muted-host');
     const traced = await untilState(id, 'suppressed');
     expect(traced['explanation']).to.include('It was not sent to noc: it was muted.');
@@ -91,7 +91,7 @@ describe('Pause and mute of a destination', function () {
     const metrics = (await good('getMetrics')).text;
     expect(metrics).to.match(/mutt_forward_unsent_alerts_total\{reason="muted"[^}]*\} 1\n/);
     await good('resumeDestination', { params, body: { reason: 'quiet again' } });
-    await asking.whenApplied();
+    await asking.node().whenInForce();
     await untilState(await send('resumed-host'), 'forwarded');
     expect(asking.sink().alertIds).to.have.length(before + 1);
   });
@@ -129,10 +129,6 @@ describe('Pause and mute of a destination', function () {
   function askingANodeWithSink() {
     const node = askingANode();
     let sink: Sink;
-    const whenApplied = async (): Promise<void> => {
-      const { body } = await node.good('getStatus');
-      await node.node.whenApplied((body['snapshot'] as { version: number }).version);
-    };
     before(async () => {
       sink = await Sink.start();
       for (const { name } of await node.all('listDestinations', 200))
@@ -144,7 +140,7 @@ describe('Pause and mute of a destination', function () {
       await node.good('putDestination', { params: { name: 'noc' }, body });
       const rule = { ...RULE, name: 'held', match_string: 'held says', dev_handling: 'Page_only' };
       await node.good('createRule', { body: { ...rule, prod_handling: 'Page_only' } });
-      await whenApplied();
+      await node.node.whenInForce();
     });
     after(() => sink.close());
     return {
@@ -155,7 +151,6 @@ describe('Pause and mute of a destination', function () {
       all: node.all,
       node: () => node.node,
       sink: () => sink,
-      whenApplied,
     };
   }
 });

@@ -63,8 +63,7 @@ describe('The failures of the API', function () {
 
   async function whenIn(key: string, value: number): Promise<void> {
     await good('putSetting', { params: { key }, body: { value }, headers: { 'if-match': '*' } });
-    const { version } = (await good('getStatus')).body['snapshot'] as { version: number };
-    await asking.node.whenApplied(version);
+    await asking.node.whenInForce();
     await until(
       async () => ((await good('getEffectiveSettings')).body['settings'] as Item)[key] === value,
       WAIT_MS,

@@ -234,8 +234,7 @@ describe('The items of the API', function () {
       });
       const rule = { ...RULE, name: 'paused', match_string: 'paused says', dev_handling: 'Page_only' };
       await good('createRule', { body: rule });
-      const status = await good('getStatus');
-      await asking.node.whenApplied((status.body['snapshot'] as { version: number }).version);
+      await asking.node.whenInForce();
       const timestamp = new Date().toISOString();
       const events = Array.from({ length: EVENTS }, (_, n) => ({
         hostname: HOST,
