@@ -18,9 +18,12 @@ const ROW_MS = 2;
 /** What PostgreSQL lets one partition do. */
 const CAPACITY_PER_SECOND = 1_000 / ROW_MS;
 const FLOOD_PER_SECOND = 10 * CAPACITY_PER_SECOND;
+/** What is left of it on a busy machine is still a flood. */
+const FLOOD_PER_SECOND_MIN = 4 * CAPACITY_PER_SECOND;
 const FLOOD_PER_REQUEST = 100;
 const QUIET_EVERY_MS = 100;
-const P99_MS_MAX = 1_000;
+/** Some 200 ms on an idle machine; behind the flood it would be 20 s and more. */
+const P99_MS_MAX = 2_000;
 const WAIT_MS = 60_000;
 
 describe('A quiet host beside one that floods', function () {
@@ -123,7 +126,7 @@ describe('A quiet host beside one that floods', function () {
       }
     };
     await Promise.all([flooding(), trickling()]);
-    expect(sent, 'it was a flood').to.be.at.least((FLOOD_PER_SECOND * forMs * 0.9) / 1_000);
+    expect(sent, 'it was a flood').to.be.at.least((FLOOD_PER_SECOND_MIN * forMs) / 1_000);
   }
 
   /** When the audit rows of the quiet host were there, in order. */

@@ -253,10 +253,12 @@ describe('Settings that are changed under traffic', function () {
         ] as const;
         await setAll(...(pauseMs > 20 ? lengths.toReversed() : lengths));
         // The pause that was begun before the change is kept.
-        const probes = await whenProbed(5);
+        const probes = await whenProbed(8);
         const gaps = probes.slice(2).map((atMs, at) => atMs - (probes[at + 1] ?? 0));
-        if (pauseMs === 400) expect(Math.min(...gaps)).to.be.at.least(120);
-        else expect(Math.min(...gaps)).to.be.below(120);
+        const [shortest, , , median] = gaps.toSorted((a, b) => a - b);
+        // A probe that comes late on a busy machine shortens the gap behind it.
+        if (pauseMs === 400) expect(median).to.be.at.least(120);
+        else expect(shortest).to.be.below(120);
       });
     }
 
