@@ -18,7 +18,7 @@ import type { DeliveryOutcome, Destination } from '../../actors/ports.ts';
 import { SecretSource } from '../../gateways/secrets/secret-source.ts';
 import { HttpWebhookClient } from '../../gateways/webhook/webhook-client.ts';
 import { alertOf, destinationOf } from '../actors/forward/alerts.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { until } from '../support/node-under-test.ts';
 import { specDirectory } from '../support/servers.ts';
 import { endChild, unpacked } from './relay-bed.ts';

@@ -23,7 +23,7 @@ import {
   syslogNgConfiguration,
 } from '../docs/relay-configurations.ts';
 import type { Places } from '../docs/relay-configurations.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
 import { specDirectory } from '../support/servers.ts';
 import { endChild, unpacked } from './relay-bed.ts';

@@ -18,7 +18,7 @@ import {
 } from '../docs/relay-configurations.ts';
 import type { TrapPlaces } from '../docs/relay-configurations.ts';
 import { queryNode } from '../product/node-database.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { NodeUnderTest, processesOf, until } from '../support/node-under-test.ts';
 import { specDirectory } from '../support/servers.ts';
 import { unpacked } from './relay-bed.ts';

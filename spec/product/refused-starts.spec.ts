@@ -13,7 +13,7 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { after, before, describe, it } from 'mocha';
 import { makeAuthority } from '../support/certificates.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { processesOf } from '../support/node-under-test.ts';
 import { specDatabaseUrl, specRedisUrl, startOwnRedis } from '../support/servers.ts';
 

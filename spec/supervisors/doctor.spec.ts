@@ -12,7 +12,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { openDataDirectory } from '../../supervisors/data-directory.ts';
 import { examine } from '../../supervisors/doctor.ts';
 import { openNodeKeys } from '../../supervisors/node-keys.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { specDirectory, startOwnPostgres, startOwnRedis } from '../support/servers.ts';
 
 describe('mutt doctor', () => {

@@ -15,7 +15,7 @@ import { readStaticConfig } from '../../supervisors/static-config.ts';
 import { buildProgram } from '../../gateways/cli/program.ts';
 import { CliRun } from '../gateways/cli/cli-run.ts';
 import { makeAuthority } from '../support/certificates.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { specDirectory } from '../support/servers.ts';
 
 describe('the checks before a start', () => {

@@ -20,7 +20,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import type { PrivateServer } from '../../supervisors/embedded/private-server.ts';
 import { SnapshotKeeper } from '../../supervisors/snapshot-keeper.ts';
 import { freshPrefix, until } from '../runtime/durable/store-under-test.ts';
-import { freePorts } from '../support/free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { specDirectory, startOwnPostgres, startOwnRedis } from '../support/servers.ts';
 
 const TIMEOUT_MS = 60_000;

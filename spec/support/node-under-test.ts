@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { queryNode } from '../product/node-database.ts';
-import { freePorts } from './free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 
 export interface TreeNode {
   id: string;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { Redis as Client } from 'ioredis';
 import { findRedis } from '../../supervisors/embedded/find-redis.ts';
-import { freePorts } from './free-port.ts';
+import { freePorts } from '../../supervisors/embedded/free-ports.ts';
 import { until } from './node-under-test.ts';
 import { specDirectory } from './servers.ts';
 

@@ -32,6 +32,7 @@ import {
   pidsWithEnvironment,
 } from '../process-identity.mjs';
 import { diskFull, isDiskFull, isNoRoom } from './disk-room.ts';
+import { freePorts } from './free-ports.ts';
 import { closedAncestor } from './server-user.ts';
 import type { ServerUser } from './server-user.ts';
 
@@ -189,7 +190,7 @@ async function settleLeftovers(plan: ServerPlan, marker: string): Promise<Privat
 async function startFresh(plan: ServerPlan, marker: string): Promise<PrivateServer> {
   const deadline = systemClock.monotonicMs() + START_DEADLINE_MS;
   for (let portAttempt = 1; ;) {
-    const port = plan.port ?? (await freePort());
+    const port = plan.port ?? (await freePorts(1))[0]!;
     if (plan.port !== undefined) await requireFreePort(plan, port);
     const { file, args, env } = await plan.prepare(port);
     const outputPath = join(plan.dir, 'start.log');
@@ -429,18 +430,6 @@ function readRecord(dir: string): Running | undefined {
     // Absent or half written: the search by nonce finds what it would have named.
     return undefined;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((settle, fail) => {
-    const probe = createServer();
-    probe.once('error', fail);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      probe.close(() => settle(port));
-    });
-  });
 }
 
 function requireFreePort(plan: ServerPlan, port: number): Promise<void> {

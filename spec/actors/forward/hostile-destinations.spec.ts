@@ -26,7 +26,7 @@ import { createMemoryPace } from '../../../runtime/durable/memory-pace.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import type { Identity } from '../../support/certificates.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { specDirectory } from '../../support/servers.ts';
 import { WIDE, own, readAll, until } from '../../runtime/durable/store-under-test.ts';
 import { alertOf, destinationOf, putAlerts } from './alerts.ts';

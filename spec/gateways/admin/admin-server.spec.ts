@@ -9,7 +9,7 @@ import { KeyRing } from '../../../gateways/http/key-ring.ts';
 import type { KeyRecord } from '../../../gateways/http/key-ring.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { CodedError } from '../../../runtime/errors.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { rawExchange } from '../http/raw-http.ts';
 import type { RawPart, RawReply } from '../http/raw-http.ts';
 

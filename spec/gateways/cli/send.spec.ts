@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { LineBatcher } from '../../../gateways/cli/line-batcher.ts';
 import { numberedFrame, Outbox } from '../../../gateways/cli/outbox.ts';
 import { splitRecords } from '../../../actors/ingest/split-records.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { KEY, keyRecord, startIngest, until } from '../ingest/ingest-under-test.ts';
 import { FULL, SocketBed } from '../ingest/socket/socket-under-test.ts';
 import { CliRun } from './cli-run.ts';

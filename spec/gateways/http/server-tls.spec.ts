@@ -14,7 +14,7 @@ import type { TlsMaterial } from '../../../gateways/http/tls-material.ts';
 import { codeOf } from '../../../runtime/errors.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import type { Authority, Identity } from '../../support/certificates.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { tlsRequest } from '../../support/tls-request.ts';
 import type { TlsReply, TlsRequest } from '../../support/tls-request.ts';
 import { rawExchange } from './raw-http.ts';

@@ -6,7 +6,7 @@ import { readBody } from '../../../gateways/http/read-body.ts';
 import { HttpServer } from '../../../gateways/http/server.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { codeOf, messageOf } from '../../../runtime/errors.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { rawExchange } from './raw-http.ts';
 
 const GET = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;

@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import { connectRedis, whenReady } from '../../../gateways/redis/connection.ts';
 import { STORE_CONNECTION_OPTIONS } from '../../../runtime/durable/redis-store.ts';
 import type { PrivateServer } from '../../../supervisors/embedded/private-server.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { GROUP_NAME, SentinelGroup } from '../../support/sentinel-group.ts';
 import { specDirectory, specRedisUrl, startOwnRedis } from '../../support/servers.ts';
 import { delay, until } from '../../runtime/durable/store-under-test.ts';

@@ -5,7 +5,7 @@ import type { Snapshot } from '../../../actors/ports.ts';
 import { connectRedis, whenReady } from '../../../gateways/redis/connection.ts';
 import { SnapshotChannel } from '../../../gateways/redis/snapshot-channel.ts';
 import type { PrivateServer } from '../../../supervisors/embedded/private-server.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { rejectionOf } from '../../support/rejection.ts';
 import { specDirectory, specRedisUrl, startOwnRedis } from '../../support/servers.ts';
 import { freshPrefix, until } from '../../runtime/durable/store-under-test.ts';

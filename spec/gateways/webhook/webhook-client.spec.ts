@@ -10,7 +10,7 @@ import type { WebhookReply, WebhookRequest } from '../../../actors/ports.ts';
 import { SecretSource } from '../../../gateways/secrets/secret-source.ts';
 import { HttpWebhookClient } from '../../../gateways/webhook/webhook-client.ts';
 import { codeOf } from '../../../runtime/errors.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 
 const SECRET_NAME = 'SPEC_WEBHOOK_SECRET';
 const fixture = (name: string): Buffer =>

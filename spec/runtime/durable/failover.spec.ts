@@ -16,7 +16,7 @@ import type { LostRange, Witness } from '../../../runtime/durable/witness.ts';
 import { createWriter } from '../../../runtime/durable/writer.ts';
 import { codeOf, messageOf } from '../../../runtime/errors.ts';
 import { openStore } from '../../../supervisors/threads/store.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { rejectionOf } from '../../support/rejection.ts';
 import { SentinelGroup } from '../../support/sentinel-group.ts';
 import type { GroupServer } from '../../support/sentinel-group.ts';

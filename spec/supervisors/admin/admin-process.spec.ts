@@ -15,7 +15,7 @@ import { Calls } from '../../../runtime/calls.ts';
 import { ownDatabase } from '../../gateways/postgres/own-database.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
 import { freshPrefix } from '../../runtime/durable/store-under-test.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { until } from '../../support/node-under-test.ts';
 import { specDirectory, specRedisUrl } from '../../support/servers.ts';
 

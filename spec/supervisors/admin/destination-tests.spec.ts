@@ -11,7 +11,7 @@ import { destinationOf } from '../../actors/forward/alerts.ts';
 import { DocumentedServer } from '../../support/destinations/documented-server.ts';
 import type { Answer } from '../../support/destinations/documented-server.ts';
 import { PagerDuty } from '../../support/destinations/pagerduty.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { rejectionOf } from '../../support/rejection.ts';
 
 const SECRET_NAME = 'SPEC_TESTED_SECRET';

@@ -10,7 +10,7 @@ import { CounterCollector } from '../../../runtime/shared/counters.ts';
 import type { RunningChild } from '../../../runtime/placement.ts';
 import type { FromGateway, GatewayParams } from '../../../supervisors/gateway/gateway-process.ts';
 import { freshPrefix } from '../../runtime/durable/store-under-test.ts';
-import { freePorts } from '../../support/free-port.ts';
+import { freePorts } from '../../../supervisors/embedded/free-ports.ts';
 import { specDirectory, specRedisUrl } from '../../support/servers.ts';
 
 const ENTRY = fileURLToPath(new URL('../../../supervisors/gateway/gateway-process.ts', import.meta.url));
