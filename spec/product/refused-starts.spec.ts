@@ -19,7 +19,7 @@ import { specDatabaseUrl, specRedisUrl, startOwnRedis } from '../support/servers
 
 const ENTRY = fileURLToPath(new URL('../../supervisors/mutt.ts', import.meta.url));
 /** How long a start that cannot succeed may take to say so, on a busy machine. */
-const REFUSAL_MS = 30_000;
+const REFUSAL_MS = 60_000;
 
 interface Refusal {
   code: number;
