@@ -92,7 +92,12 @@ describe('A node with TLS and client certificates', function () {
       () => 'it is not counted',
     );
     expect((await node.post(eventOf(0))).status, 'plain HTTP').to.equal(0);
-    expect(node.output).to.include(`POST events to  https://127.0.0.1:${node.ports.ingest}/api/v2/ingest`);
+    const greeting = `POST events to  https://127.0.0.1:${node.ports.ingest}/api/v2/ingest`;
+    await until(
+      async () => node.output.includes(greeting),
+      10_000,
+      () => node.output,
+    );
   });
 
   it('is reached by the commands through its own certificate file', async () => {
