@@ -5,94 +5,73 @@
  * come; a credential is read at the moment of sending, goes where the document's maker puts it, and is in nothing that
  * comes back.
  */
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import type { IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { WebhookClient, WebhookMessage, WebhookReply, WebhookRequest } from '../../actors/ports.ts';
+import { CodedError } from '../../runtime/errors.ts';
 import type { SecretSource } from '../secrets/secret-source.ts';
 import { withoutCredential } from '../secrets/without-credential.ts';
+import { AddressBook } from './address.ts';
+import { ConnectionPool } from './connection-pool.ts';
+import { Exchange } from './exchange.ts';
 
-const REPLY_BYTES_KEPT = 2_048;
-const REPLY_BYTES_MAX = 1024 * 1024;
+const USER_AGENT = 'MUTT';
+/** Those without a connection are kept up to so many, for the TLS sessions that they can resume. */
+const POOLS_KEPT_MAX = 128;
 
 export class HttpWebhookClient implements WebhookClient {
-  readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
   readonly #secrets: SecretSource;
+  readonly #connectionsMax: number;
+  readonly #addresses = new AddressBook();
+  /** By origin. */
+  readonly #pools = new Map<string, ConnectionPool>();
+  #isClosed = false;
 
+  /** `connectionsMax`: to one server. */
   constructor(options: { secrets: SecretSource; connectionsMax: number }) {
-    const agentOptions = { keepAlive: true, maxSockets: options.connectionsMax, keepAliveMsecs: 10_000 };
-    this.#http = new HttpAgent(agentOptions);
-    this.#https = new HttpsAgent(agentOptions);
     this.#secrets = options.secrets;
+    this.#connectionsMax = options.connectionsMax;
   }
 
+  /** What is on its way fails. */
   close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    this.#isClosed = true;
+    for (const pool of [...this.#pools.values()]) pool.close(closedError());
   }
 
   async post(request: WebhookRequest): Promise<WebhookReply> {
     const { secretRef } = request;
-    const credential = secretRef === null ? undefined : await this.#secrets.read(secretRef);
+    if (secretRef === null) return this.#send(request, request.compose(undefined));
+    const credential = await this.#secrets.read(secretRef);
     const reply = await this.#send(request, request.compose(credential));
     // Destinations echo what they refuse.
-    return { ...reply, excerpt: withoutCredential(reply.excerpt, credential) };
+    return reply.excerpt === '' ? reply : { ...reply, excerpt: withoutCredential(reply.excerpt, credential) };
   }
 
-  #send({ url: address, timeoutMs }: WebhookRequest, message: WebhookMessage): Promise<WebhookReply> {
+  #send({ url, timeoutMs }: WebhookRequest, { headers, body }: WebhookMessage): Promise<WebhookReply> {
     return new Promise((resolve, reject) => {
-      const url = new URL(address);
-      const isTls = url.protocol === 'https:';
-      const body = Buffer.from(message.body, 'utf8');
-      const signal = AbortSignal.timeout(timeoutMs);
-      let hasStatus = false;
-      const outgoing = (isTls ? httpsRequest : httpRequest)(
-        url,
-        {
-          method: 'POST',
-          agent: isTls ? this.#https : this.#http,
-          signal,
-          headers: { ...message.headers, 'content-length': body.length, 'user-agent': 'MUTT' },
-        },
-        (incoming) => {
-          hasStatus = true;
-          void readReply(incoming).then(resolve, reject);
-        },
-      );
-      outgoing.on('error', (error) => {
-        // The reading of the answer ends by itself, with what there is of it.
-        if (!hasStatus) reject(signal.aborted ? timeoutError(timeoutMs) : error);
-      });
-      outgoing.end(body);
+      if (this.#isClosed) throw closedError();
+      const { origin, path, authorization } = this.#addresses.addressOf(url);
+      const all: Record<string, string> = { ...headers, 'user-agent': USER_AGENT };
+      if (authorization !== undefined && all['authorization'] === undefined)
+        all['authorization'] = authorization;
+      this.#poolOf(origin).send(new Exchange({ path, headers: all, body }, timeoutMs, resolve, reject));
     });
   }
-}
 
-async function readReply(incoming: IncomingMessage): Promise<WebhookReply> {
-  const kept: Buffer[] = [];
-  let keptBytes = 0;
-  let bytes = 0;
-  try {
-    for await (const chunk of incoming as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (keptBytes < REPLY_BYTES_KEPT) {
-        kept.push(chunk.subarray(0, REPLY_BYTES_KEPT - keptBytes));
-        keptBytes += chunk.length;
-      }
-      // A destination that answers without end: the rest of its talk is cut off with the connection.
-      if (bytes > REPLY_BYTES_MAX) break;
-    }
-  } catch {
-    // Broken off or too slow: the status has said what became of the alert, and asking again would send it twice.
+  #poolOf(origin: string): ConnectionPool {
+    const known = this.#pools.get(origin);
+    if (known !== undefined) return known;
+    const pool = new ConnectionPool({
+      origin,
+      connectionsMax: this.#connectionsMax,
+      onEmpty: () => {
+        if (this.#pools.size > POOLS_KEPT_MAX) this.#pools.delete(origin);
+      },
+    });
+    this.#pools.set(origin, pool);
+    return pool;
   }
-  return {
-    status: incoming.statusCode ?? 0,
-    headers: incoming.headers,
-    excerpt: Buffer.concat(kept).toString('utf8'),
-  };
 }
 
-function timeoutError(timeoutMs: number): Error {
-  return Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: 'ETIMEDOUT' });
+function closedError(): CodedError {
+  return new CodedError('E_STOPPED', 'the webhook client is closed', { kind: 'transient' });
 }

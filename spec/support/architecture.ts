@@ -69,6 +69,7 @@ export const PACKAGES: readonly PackageRule[] = [
   { name: 'ioredis', folders: ['gateways/redis/'], types: ['runtime/durable/', 'supervisors/'] },
   { name: 'pg-promise', folders: ['gateways/postgres/'], types: ['supervisors/'] },
   { name: 'uWebSockets.js', folders: ['gateways/http/', 'gateways/ingest/', 'gateways/admin/'] },
+  { name: 'undici', folders: ['gateways/webhook/'] },
   { name: 'prom-client', folders: ['runtime/telemetry/', 'gateways/admin/'] },
   { name: 'pino', folders: ['runtime/telemetry/'] },
   { name: 'rxjs', folders: ['runtime/', 'gateways/', 'supervisors/'] },
