@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ default: Bench }>>> = {
   audit: () => import('./audit.bench.ts'),
   rules: () => import('./rules.bench.ts'),
   'whole-way': () => import('./whole-way.bench.ts'),
+  deliver: () => import('./deliver.bench.ts'),
   latency: () => import('./latency.bench.ts'),
   remediation: () => import('./remediation.bench.ts'),
 };

@@ -18,6 +18,9 @@ export interface BareServerReport {
   /** Of those with a stamp. NaN without any. */
   latencyMs: { count: number; p50: number; p99: number; max: number };
   cpuMs: number;
+  /** When the first and the last of them came, by the machine's monotonic clock. NaN without any. */
+  firstAtMs: number;
+  lastAtMs: number;
 }
 
 const STAMP_BEGIN = Buffer.from(STAMP.slice(0, STAMP_DIGITS_AT));
@@ -66,6 +69,7 @@ function serve(): void {
   let requests = 0;
   let latencies = new Histogram();
   let cpu = process.cpuUsage();
+  let [firstAtMs, lastAtMs] = [NaN, NaN];
   const note = (body: Buffer): void => {
     const at = body.indexOf(STAMP_BEGIN);
     if (at === -1) return;
@@ -83,6 +87,8 @@ function serve(): void {
         parts = Buffer.concat(parts === undefined ? [bytes] : [parts, bytes]);
         return;
       }
+      lastAtMs = Number(nowUs()) / 1000;
+      if (requests === 0) firstAtMs = lastAtMs;
       requests += 1;
       note(parts === undefined ? bytes : Buffer.concat([parts, bytes]));
       response.writeHeader('Content-Type', 'application/json');
@@ -101,8 +107,10 @@ function serve(): void {
       requests,
       latencyMs: { count, p50, p99, max },
       cpuMs: (user + system) / 1000,
+      firstAtMs,
+      lastAtMs,
     } satisfies BareServerReport);
-    requests = 0;
+    [requests, firstAtMs, lastAtMs] = [0, NaN, NaN];
     latencies = new Histogram();
     cpu = process.cpuUsage();
   });

@@ -42,8 +42,9 @@ function sampleProcess(pid: number): ProcessSample | undefined {
     const threads: ProcessSample['threads'] = new Map();
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
       const ofThread = readStat(`/proc/${pid}/task/${thread}/stat`);
-      if (ofThread !== undefined)
-        threads.set(Number(thread), { name: ofThread.name, cpuMs: cpuMsOf(ofThread) });
+      if (ofThread === undefined) continue;
+      const cpuMs = scheduledMs(`/proc/${pid}/task/${thread}/schedstat`) ?? cpuMsOf(ofThread);
+      threads.set(Number(thread), { name: ofThread.name, cpuMs });
     }
     return {
       pid,
@@ -76,4 +77,13 @@ function readStat(path: string): Stat | undefined {
 
 function cpuMsOf({ fields }: Stat): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
+
+/** In nanoseconds by the scheduler's own count, where the kernel keeps it: ticks are too coarse for short work. */
+function scheduledMs(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, 'utf8').split(' ')[0]) / 1e6;
+  } catch {
+    return undefined;
+  }
 }

@@ -62,8 +62,7 @@ const ROWS = {
     'stored, fsynced, 100-event',
     'answered without work',
     'CPU, fsynced, single',
-    'POST to webhook, low load',
-    'POST to webhook, half load',
+    ...[0, 10, 50, 80].flatMap((load) => ['p50', 'p99'].map((p) => `POST to webhook, ${load} % load, ${p}`)),
   ],
   ingest: [
     'JSON.parse alone, JSON, 1 a request',
@@ -114,6 +113,10 @@ const ROWS = {
     '64 KiB: 500 expressions that nothing narrows',
   ],
   'whole-way': ['whole way, 100 rules', 'rule change to every worker, 200 rules'],
+  deliver: [1, 8, 64].flatMap((concurrency) => [
+    `deliveries, ${concurrency} at once`,
+    `CPU of a delivery, ${concurrency} at once`,
+  ]),
   remediation: ['remediation, dead letters delivered'],
   latency: [
     'a stored request',

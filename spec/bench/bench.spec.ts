@@ -12,7 +12,7 @@ describe('npm run bench with another name', function () {
     const { code, output } = await runBench('speed');
     expect(code).to.equal(2);
     expect(output).to.contain(
-      'runtime, durable, pipeline, ingest, soak, control, audit, rules, whole-way, latency, remediation',
+      'runtime, durable, pipeline, ingest, soak, control, audit, rules, whole-way, deliver, latency, remediation',
     );
   });
 });
