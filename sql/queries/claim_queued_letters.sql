@@ -1,6 +1,8 @@
 -- Takes letters that an operation replays into a batch, the oldest alerts first; none while it is not known what becomes of
 -- a later one of its signature that is on its way. One that is older than an alert of its signature which its destination
 -- has taken is not replayed any more: it would reopen what is over.
+-- The signature is the only way to its other letters: of a destination there are as many as an outage has made, and before
+-- PostgreSQL has counted them it would read all of them for each.
 -- $1 partition; $2 operation_id; $3 destination; $4 how many at most; $5 id of the batch.
 -- Rows: alert_id text; none when nothing was there, and there is no batch then.
 WITH picked AS (
@@ -10,7 +12,8 @@ WITH picked AS (
       SELECT FROM dead_letters AS later
       WHERE later.signature_hash = letter.signature_hash
         AND (later.alert_at, later.alert_order) > (letter.alert_at, letter.alert_order)
-        AND later.destination = letter.destination AND later.state IN ('leaving', 'replayed')
+        AND later.state IN ('leaving', 'replayed')
+        AND (later.destination = letter.destination) IS TRUE
     )
   ORDER BY alert_at, alert_order, alert_id LIMIT $4::integer FOR UPDATE
 ), batch AS (

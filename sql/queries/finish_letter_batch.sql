@@ -1,4 +1,5 @@
 -- Redis has released the batch: its letters are what they left as. One that has come back already stays what it is.
+-- The batch is the only way to them: with conditions that an index has, PostgreSQL reads all letters of that state besides.
 -- $1 id.
 -- Rows: batch_end text, is_automatic boolean, letters bigint.
 WITH ended AS (
@@ -6,7 +7,7 @@ WITH ended AS (
     state = batch_end,
     batch_id = NULL,
     ended_at = CASE WHEN batch_end = 'replayed' THEN NULL ELSE now() END
-  WHERE batch_id = $1::text AND state = 'leaving'
+  WHERE batch_id = $1::text AND (state = 'leaving') IS TRUE
   RETURNING alert_id, replays, batch_end, operation_id
 ), noted AS (
   UPDATE dead_letter_replays AS replay SET outcome = 'superseded', ended_at = now()
