@@ -150,6 +150,7 @@ export type {
   KeyCounts,
   LaneMeasure,
   LanePosition,
+  LaneSpill,
   Ledger,
   LedgerQuestion,
   Mark,
@@ -158,7 +159,11 @@ export type {
   OverflowAppend,
   OverflowNote,
   ReadOptions,
+  Refill,
   RenewResult,
+  Spill,
+  SpilledMeasure,
+  SpillLook,
   Strike,
   StrikeRecord,
   Token,
@@ -174,6 +179,15 @@ export { createRedisPace } from './durable/redis-pace.ts';
 export type { RedisPaceOptions } from './durable/redis-pace.ts';
 export { createRedisStore, STORE_CONNECTION_OPTIONS } from './durable/redis-store.ts';
 export type { RedisStoreOptions } from './durable/redis-store.ts';
+export { Spiller } from './durable/spill.ts';
+export type {
+  Diverted,
+  SpillBounds,
+  SpilledMessage,
+  SpillerOptions,
+  SpillPlace,
+  SpillStore,
+} from './durable/spill.ts';
 export { assertStoreIsSafe } from './durable/store-safety.ts';
 export type { AckLevel, StoreSafetyOptions } from './durable/store-safety.ts';
 export { openWitness } from './durable/witness.ts';

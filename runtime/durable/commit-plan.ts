@@ -126,6 +126,13 @@ export function encodeCommit(request: CommitRequest, firstKey: number): EncodedC
       ? {}
       : { firstSet: [...sets.keys()].indexOf(firstRemoval.set) + 1 }),
     ...(overflow === undefined ? {} : { returned: [...returned], overflow: overflow.key }),
+    ...(request.spills === undefined
+      ? {}
+      : {
+          attempt: request.spills.attempt,
+          spills: request.spills.lanes.map(({ lane, after, count, bytes }) => [lane, after, count, bytes]),
+        }),
+    ...(request.refill === undefined ? {} : { refill: request.refill }),
     counters: Object.entries(request.counters ?? {}),
     open: (request.openGroups ?? []).map(({ id, parts }) => [id, parts]),
     settle: (request.settleGroups ?? []).map(({ id, parts, counter }) => [id, parts ?? 1, counter]),

@@ -16,6 +16,7 @@ import { CodedError, kindOf } from '../errors.ts';
 import type { CommitPlan, DurableStore, Entry, StrikeRecord, Token } from './durable-store.ts';
 import { createLaneTurns, EVERY_TURN } from './lane-turns.ts';
 import type { LaneTurn } from './lane-turns.ts';
+import type { Spiller } from './spill.ts';
 import { createPartitionConsumer, trackName } from './partition-consumer.ts';
 import type { PartitionConsumer } from './partition-consumer.ts';
 
@@ -77,6 +78,8 @@ export interface ConsumerOptions {
   /** It waits for something: the error, or E_LANE_FULL. Not a hang. Undefined when it goes on. */
   onWaiting?: (partition: number, reason: CodedError | undefined) => void;
   onCommitted?: (partition: number, entries: readonly Entry[]) => void;
+  /** Takes what full output lanes have no room for; without one the partition waits for them. The consumer ends it. */
+  spiller?: Spiller;
   clock?: Clock;
   batchEntriesMax?: number;
   /** A function is asked before each batch. */
@@ -219,6 +222,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     reading?.abort();
     wakeReader();
     for (const track of tracks.values()) void track.stop();
+    void settings.spiller?.stop();
     settleRun();
   }
 
@@ -233,6 +237,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
           mend: 'Release it first.',
         });
       }
+      settings.spiller?.assign(partition, token);
       const begin = (of: string, turn: LaneTurn): PartitionConsumer => {
         const mine = suspect?.lane === of ? suspect : undefined;
         const track = createPartitionConsumer(settings, partition, token, of, turn, mine, readAgain);
@@ -254,6 +259,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     async release(partition) {
       const mine = tracksOf(partition);
       await Promise.all(mine.map((track) => track.stop()));
+      await settings.spiller?.release(partition);
       for (const track of mine) tracks.delete(trackName(partition, track.lane));
     },
 
@@ -284,6 +290,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       reading?.abort();
       wakeReader();
       await Promise.all([...tracks.values()].map((track) => track.stop()));
+      await settings.spiller?.stop();
       settleRun();
     },
   };

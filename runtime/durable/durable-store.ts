@@ -200,6 +200,46 @@ export interface DelayedOutput {
   bounds: Pick<Bounds, 'entriesMax' | 'bytesMax'>;
 }
 
+/**
+ * Messages of a lane that wait outside the store, behind everything in the lane (spill.ts). They are numbered in their
+ * order, from 1 on; those up to `taken` are in the lane or have left it, those up to `last` are outside.
+ */
+export interface Spill {
+  lane: string;
+  /** Refused unless it is the lane's `last`. */
+  after: number;
+  count: number;
+  /** Of their payloads. */
+  bytes: number;
+}
+
+/** Messages that come back from outside: the commit's outputs, which are all of this lane. */
+export interface Refill extends Spill {
+  /** Refused unless it is the lane's `taken`. */
+  after: number;
+  /** Of `count`, those that are not outside any more, nobody knows why: an anomaly of the books. */
+  missing: number;
+}
+
+export interface LaneSpill {
+  taken: number;
+  last: number;
+  /** Of the payloads between. */
+  bytes: number;
+  /** What the lane itself holds. */
+  entries: number;
+  entryBytes: number;
+}
+
+export interface SpillLook {
+  status: 'looked';
+  /** The newest one that was begun. */
+  attempt: number;
+  /** Outside, of all lanes of the partition. */
+  waiting: { messages: number; bytes: number };
+  lanes: Record<string, LaneSpill>;
+}
+
 /** What follows from handling inputs: everything a commit writes besides deleting them. */
 export interface CommitPlan {
   outputs?: readonly Output[];
@@ -218,15 +258,20 @@ export interface CommitRequest extends CommitPlan {
   /** In the order they were read. When the first is gone, this commit was done before. */
   inputs?: readonly Input[];
   removeDelayed?: readonly { set: string; payload: Buffer }[];
+  /** Only with inputs. Refused unless the attempt is the newest one; a lane that spills has no outputs. */
+  spills?: { attempt: number; lanes: readonly Spill[] };
+  /** Without inputs. The one way to append to a lane that has messages outside: any other is `full`. */
+  refill?: Refill;
   /** `DurableStore.generation` at the time the inputs were read; refused with E_STORE_GENERATION when it changed. */
   generation?: number;
 }
 
 /**
  * `repeat`: the first input (or, without inputs, the first delayed member) is gone, nothing was written: an earlier
- * try of this commit succeeded and its reply was lost. A commit with neither cannot be recognised as a repeat.
+ * try of this commit succeeded and its reply was lost. A commit with neither cannot be recognised as a repeat. So it is
+ * with numbers of a spill or refill that do not go on from the lane's: whoever gets it looks again at what there is.
  * `fenced`: another incarnation owns the partition, nothing was written; `current` is its `nonce:epoch`.
- * `full`: an output lane or delayed set is at its bound, nothing was written.
+ * `full`: an output lane or delayed set is at its bound, or the lane has messages outside; nothing was written.
  */
 export type CommitResult =
   | { status: 'committed' }
@@ -284,6 +329,14 @@ export interface LaneMeasure {
   bytes: number;
 }
 
+/** Numbers `taken + 1` to `last` are outside. */
+export interface SpilledMeasure {
+  messages: number;
+  bytes: number;
+  taken: number;
+  last: number;
+}
+
 export interface Ledger {
   /** Messages ever accepted by appends, as this store knows. `accepted + offset` is what appends report. */
   accepted: number;
@@ -300,6 +353,8 @@ export interface Ledger {
     divertedKeys: number;
     marks: number;
   };
+  /** What waits outside, by lane: booked here, measured by whoever keeps it. */
+  spilled: Record<string, SpilledMeasure>;
   /** accepted + replayed = sum of terminal counters + messages in the input lanes + open groups; and no problem. */
   balanced: boolean;
   /** Accepted and not terminal: measured, not counted. */
@@ -343,6 +398,16 @@ export interface DurableStore {
   strikesOf(partition: number, lane: string, entryId: string): Promise<StrikeRecord | undefined>;
   /** All entries of the lane with strikes, by entry id. */
   strikes(partition: number, lane: string): Promise<Map<string, StrikeRecord>>;
+  /**
+   * What of these lanes is outside. With `isAttempt` a new attempt to spill begins, which ends every earlier one: its
+   * commit, should it still be on its way, does nothing. Fenced as a commit.
+   */
+  lookAtSpills(
+    partition: number,
+    token: Token,
+    lanes: readonly string[],
+    options?: { isAttempt?: boolean },
+  ): Promise<SpillLook | { status: 'fenced'; current: string }>;
   /** Parts of an open group that are not settled yet; 0 when there is no such group, or none any more. */
   partsLeft(partition: number, groupId: string): Promise<number>;
   ledger(partition: number, question: LedgerQuestion): Promise<Ledger>;

@@ -4,7 +4,7 @@
  * Invariant: accepted + replayed = sum of terminal counters + messages in the input lanes + open groups. The right side
  * is measured, never a counter that the same script advanced, or the sum would prove nothing.
  */
-import type { Ledger, LaneMeasure, LedgerQuestion } from './durable-store.ts';
+import type { Ledger, LaneMeasure, LedgerQuestion, SpilledMeasure } from './durable-store.ts';
 import { countOf, cumulativeOf } from './store-names.ts';
 
 /** What was found in one stream. */
@@ -28,6 +28,7 @@ export interface Measurement {
 
 const LANE_FIELD = /^lane:(.+):(?:sequence|entriesIn|entriesOut)$/;
 const SET_FIELD = /^set:(.+):bytes$/;
+const SPILL_FIELD = /^spill:(.+):last$/;
 const COUNTER_FIELD = /^counter:(.+)$/;
 
 /** The lanes that the ledger's fields speak of. */
@@ -68,6 +69,17 @@ export function readLedger(measurement: Measurement, question: LedgerQuestion): 
     }
   }
 
+  const spilled: Record<string, SpilledMeasure> = {};
+  let spilledMessages = 0;
+  for (const lane of namesIn(fields, SPILL_FIELD)) {
+    const [taken, last] = [number(`spill:${lane}:taken`), number(`spill:${lane}:last`)];
+    spilled[lane] = { messages: last - taken, bytes: number(`spill:${lane}:bytes`), taken, last };
+    spilledMessages += last - taken;
+  }
+  if (spilledMessages !== number('spill:messages')) {
+    problems.push(`${spilledMessages} messages are outside where ${number('spill:messages')} are booked`);
+  }
+
   const anomalies = number('anomalies');
   if (anomalies > 0) problems.push(`${anomalies} commits named something that was not there`);
 
@@ -92,6 +104,7 @@ export function readLedger(measurement: Measurement, question: LedgerQuestion): 
       divertedKeys: measurement.divertedKeys,
       marks: measurement.marks,
     },
+    spilled,
     balanced: problems.length === 0,
     inFlight,
     problems,

@@ -3,6 +3,7 @@
  */
 import type { CommitRequest, Entry, KeyCounts, OverflowNote, StrikeRecord } from './durable-store.ts';
 import { MemoryMarks } from './memory-marks.ts';
+import { hasSpilled } from './memory-spills.ts';
 import {
   ARRIVALS_FAIR_SHARES_MAX,
   ARRIVALS_KEYS_MAX,
@@ -136,6 +137,7 @@ export function fullLane(state: MemoryPartition, request: CommitRequest): string
     if (remaining + added.length > bounds.entriesMax || bytes + addedBytes > bounds.bytesMax) return set;
   }
   for (const [lane, added] of Map.groupBy(request.outputs ?? [], (output) => output.lane)) {
+    if (request.refill === undefined && hasSpilled(state, lane)) return lane;
     const removed = (request.inputs ?? []).filter((input) => input.lane === lane);
     const bounds = added[0]?.bounds;
     const remaining = (state.streams.get(lane)?.length ?? 0) - removed.length;

@@ -17,11 +17,13 @@ import type {
   LanePosition,
   RenewResult,
   StrikeRecord,
+  Token,
 } from './durable-store.ts';
 import { STRIKES_KEPT } from './durable-store.ts';
 import { fairShare } from './lane-reader.ts';
 import { lanesIn, readLedger, setsIn } from './ledger.ts';
 import { generationChanged, storeAway } from './store-errors.ts';
+import { bookSpills, goesOn, lookAtSpills } from './memory-spills.ts';
 import { fullLane, inMap, keyOf, MemoryPartition, writerOf } from './memory-partition.ts';
 import {
   addKeyCounts,
@@ -143,10 +145,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     const state = partitionOf(request.partition);
     if (request.generation !== undefined && request.generation !== 1) throw generationChanged();
     const { token } = request;
-    const owner = state.owners.get(token.laneGroup);
-    const current = owner === undefined ? '' : `${owner.nonce}:${owner.epoch}`;
+    const current = currentOwner(state, token);
     if (current !== `${token.nonce}:${token.epoch}`) return { status: 'fenced', current };
 
+    if (!goesOn(state, request)) return { status: 'repeat' };
     const full = fullLane(state, request);
     if (full !== undefined) return { status: 'full', lane: full };
     const inputs = request.inputs ?? [];
@@ -191,6 +193,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
       state.add(`set:${set}:bytes`, members.has(key) ? 0 : key.length);
       members.set(key, nowMs + delayMs);
     }
+    anomalies += bookSpills(state, request);
     for (const [name, amount] of Object.entries(request.counters ?? {})) state.add(`counter:${name}`, amount);
     for (const { id, parts } of request.openGroups ?? []) {
       state.groups.set(id, (state.groups.get(id) ?? 0) + parts);
@@ -259,6 +262,15 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     },
 
     commit: async (request) => commit(request),
+
+    async lookAtSpills(partition, token, lanes, { isAttempt = false } = {}) {
+      checkLease(token.laneGroup, token.nonce);
+      lanes.forEach(checkLane);
+      const state = partitionOf(partition);
+      const current = currentOwner(state, token);
+      if (current !== `${token.nonce}:${token.epoch}`) return { status: 'fenced', current };
+      return lookAtSpills(state, lanes, isAttempt ? clock.wallMs() : undefined);
+    },
 
     async takeDue(partition, set, limit) {
       checkLane(set);
@@ -388,4 +400,9 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
       wake();
     },
   };
+}
+
+function currentOwner(state: MemoryPartition, { laneGroup }: Token): string {
+  const owner = state.owners.get(laneGroup);
+  return owner === undefined ? '' : `${owner.nonce}:${owner.epoch}`;
 }

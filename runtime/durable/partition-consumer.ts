@@ -12,6 +12,7 @@ import type { Range } from './bisect.ts';
 import type { Batch, ConsumerOptions, PartitionProgress, Piece, ProgressMark, Suspect } from './consumer.ts';
 import type { CommitPlan, Entry, Input, StrikeRecord, Token } from './durable-store.ts';
 import { START } from './durable-store.ts';
+import type { Diverted } from './spill.ts';
 import type { LaneTurn, TurnTaker } from './lane-turns.ts';
 import { mergePlans } from './merge-plans.ts';
 import { laneFull } from './store-errors.ts';
@@ -256,36 +257,22 @@ export function createPartitionConsumer(
     if (record !== undefined && failed.hi - failed.lo === 1) await backOff(waitable(thrown));
   }
 
+  /** What is meant for full lanes is put outside. Waits while that cannot be; undefined when the work stops. */
+  async function divert(plan: CommitPlan): Promise<Diverted | undefined> {
+    const { spiller } = settings;
+    return spiller === undefined ? plan : insist(() => spiller.divert(partition, plan));
+  }
+
   /** False when it was not, and everything begins at the head again. */
   async function commit(taken: Taken, plan: CommitPlan): Promise<boolean> {
-    const { entries } = taken;
-    const inputs = entries.map((entry) => inputOf(entry));
-    for (;;) {
-      try {
-        const result = await store.commit({
-          ...plan,
-          partition,
-          token,
-          inputs,
-          generation: taken.generation,
-        });
-        if (result.status === 'committed') break;
-        if (result.status === 'repeat') {
-          // An earlier commit that seemed lost came in late. It covered the first entry, and who knows how many more.
-          startOver();
-          return false;
-        }
-        if (result.status === 'fenced') throw fenced(partition, result.current);
-        await backOff(laneFull(result.lane));
-        if (isStopping()) return false;
-      } catch (thrown) {
-        if (kindOf(thrown) !== 'transient') throw thrown;
-        // Done or not, the head of the lane tells.
-        startOver();
-        await backOff(thrown as CodedError);
-        return false;
-      }
+    let committed: Diverted | undefined;
+    try {
+      committed = await commitOnce(taken, plan);
+    } finally {
+      settings.spiller?.settled(partition, committed);
     }
+    if (committed === undefined) return false;
+    const { entries } = taken;
     goOn();
     if (taken.serial === serial) buffer = buffer.slice(entries.length);
     for (const { id } of entries) struck.delete(id);
@@ -297,6 +284,44 @@ export function createPartitionConsumer(
     if (isHungry()) onHungry(name, false);
     settings.onCommitted?.(partition, entries);
     return true;
+  }
+
+  /** What was committed in the end; undefined when it was not, and everything begins at the head again. */
+  async function commitOnce(taken: Taken, plan: CommitPlan): Promise<Diverted | undefined> {
+    const { entries } = taken;
+    const inputs = entries.map((entry) => inputOf(entry));
+    let fullLane: string | undefined;
+    for (;;) {
+      const diverted = await divert(plan);
+      if (diverted === undefined) return undefined;
+      try {
+        const result = await store.commit({
+          ...diverted,
+          partition,
+          token,
+          inputs,
+          generation: taken.generation,
+        });
+        if (result.status === 'committed') return diverted;
+        if (result.status === 'repeat') {
+          // An earlier commit that seemed lost came in late. It covered the first entry, and who knows how many more.
+          startOver();
+          return undefined;
+        }
+        if (result.status === 'fenced') throw fenced(partition, result.current);
+        const isNew = result.lane !== fullLane && settings.spiller?.noteFull(partition, result.lane) === true;
+        fullLane = isNew ? result.lane : undefined;
+        if (isNew) continue;
+        await backOff(laneFull(result.lane));
+        if (isStopping()) return undefined;
+      } catch (thrown) {
+        if (kindOf(thrown) !== 'transient') throw thrown;
+        // Done or not, the head of the lane tells.
+        startOver();
+        await backOff(thrown as CodedError);
+        return undefined;
+      }
+    }
   }
 
   function isHungry(): boolean {

@@ -38,7 +38,15 @@ import { checkReconnects } from './reconnect-check.ts';
 import { inTime } from './reply-deadline.ts';
 import type { ReplicaWait, ScriptCall } from './script-loader.ts';
 import { runScripts } from './script-loader.ts';
-import { appendCall, appendResult, commitResult, pairs, renewResult, text } from './script-wire.ts';
+import {
+  appendCall,
+  appendResult,
+  commitResult,
+  pairs,
+  renewResult,
+  spillLook,
+  text,
+} from './script-wire.ts';
 import {
   generationChanged,
   storeAway,
@@ -212,6 +220,16 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
         keyOf(request.partition, name),
       );
       return commitResult(await callOne({ script: 'commit', keys, args: [plan, ...payloads] }));
+    },
+
+    async lookAtSpills(partition, token, lanes, { isAttempt = false } = {}) {
+      checkPartition(partition);
+      checkLease(token.laneGroup, token.nonce);
+      lanes.forEach(checkLane);
+      const keys = ['owner', 'ledger', ...lanes].map((name) => keyOf(partition, name));
+      const { laneGroup, nonce, epoch } = token;
+      const args = [laneGroup, `${nonce}:${epoch}`, isAttempt ? '1' : '0', ...lanes];
+      return spillLook(await callOne({ script: 'spill', keys, args }), lanes);
     },
 
     async takeDue(partition, set, limit): Promise<DueMembers> {

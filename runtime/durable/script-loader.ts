@@ -9,7 +9,17 @@ import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 
 export type ScriptName =
-  'acquire' | 'append' | 'commit' | 'due' | 'measure' | 'pace' | 'raise' | 'release' | 'renew' | 'strike';
+  | 'acquire'
+  | 'append'
+  | 'commit'
+  | 'due'
+  | 'measure'
+  | 'pace'
+  | 'raise'
+  | 'release'
+  | 'renew'
+  | 'spill'
+  | 'strike';
 
 export type Argument = string | number | Buffer;
 

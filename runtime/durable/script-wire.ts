@@ -7,6 +7,7 @@ import type {
   FullReason,
   OverflowAppend,
   RenewResult,
+  SpillLook,
 } from './durable-store.ts';
 import type { Argument, ScriptCall } from './script-loader.ts';
 import {
@@ -140,6 +141,21 @@ export function commitResult(reply: unknown): CommitResult {
     default:
       return { status: 'full', lane: value ?? '' };
   }
+}
+
+/** What `spill.lua` replied about these lanes. */
+export function spillLook(
+  reply: unknown,
+  lanes: readonly string[],
+): SpillLook | { status: 'fenced'; current: string } {
+  const [status = '', ...values] = (reply as Buffer[]).map(text);
+  if (status === 'fenced') return { status, current: values[0] ?? '' };
+  const [attempt = 0, messages = 0, bytes = 0, ...rest] = values.map(Number);
+  const found = lanes.map((lane, index) => {
+    const [last = 0, taken = 0, outside = 0, entries = 0, entryBytes = 0] = rest.slice(index * 5);
+    return [lane, { last, taken, bytes: outside, entries, entryBytes }] as const;
+  });
+  return { status: 'looked', attempt, waiting: { messages, bytes }, lanes: Object.fromEntries(found) };
 }
 
 /** Any reply as text. */

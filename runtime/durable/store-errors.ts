@@ -106,3 +106,21 @@ export function laneFull(lane: string): CodedError {
     details: { lane },
   });
 }
+
+/** What a full lane cannot take has no room outside either. */
+export function spillFull(lane: string): CodedError {
+  return new CodedError('E_SPILL_FULL', `lane ${lane} is full, and so is what is kept outside`, {
+    kind: 'transient',
+    details: { lane },
+    mend: 'Let what reads the lane drain it, or raise the bound of what is kept outside.',
+  });
+}
+
+/** Another incarnation has put messages under the same numbers later. */
+export function spillOvertaken(lane: string): CodedError {
+  return new CodedError('E_SPILL_OVERTAKEN', `a later attempt has put messages of lane ${lane} outside`, {
+    kind: 'transient',
+    details: { lane },
+    mend: 'If this lasts, the clock of the store has been set back since: it goes on once that time is reached again.',
+  });
+}

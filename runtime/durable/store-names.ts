@@ -194,10 +194,40 @@ export function checkCommit(request: CommitRequest): void {
     checkCounter(name);
     checkWhole(`counter ${name}`, amount, 0);
   }
+  checkSpills(request);
   for (const group of request.openGroups ?? []) checkWhole('parts', group.parts, 1, COUNT_MAX);
   for (const group of request.settleGroups ?? []) {
     checkCounter(group.counter);
     checkWhole('parts', group.parts ?? 1, 1, COUNT_MAX);
+  }
+}
+
+function checkSpills({ spills, refill, inputs = [], outputs = [] }: CommitRequest): void {
+  if (spills !== undefined) {
+    if (inputs.length === 0 || refill !== undefined)
+      throw badRequest('a spill needs inputs, and is no refill');
+    checkWhole('attempt', spills.attempt, 1);
+  }
+  for (const { lane, after, count, bytes } of spills?.lanes ?? []) {
+    checkLane(lane);
+    checkWhole('after', after, 0);
+    checkWhole('count', count, 1);
+    checkWhole('bytes', bytes, 0);
+    if (outputs.some((output) => output.lane === lane))
+      throw badRequest(`lane ${lane} spills and has outputs`);
+  }
+  if (refill === undefined) return;
+  const { lane, after, count, missing, bytes } = refill;
+  checkLane(lane);
+  checkWhole('after', after, 0);
+  checkWhole('count', count, 1);
+  checkWhole('missing', missing, 0, count);
+  checkWhole('bytes', bytes, 0);
+  if (inputs.length > 0) throw badRequest('a refill has no inputs');
+  if (outputs.some((output) => output.lane !== lane) || outputs.length !== count - missing) {
+    throw badRequest(
+      `a refill of ${count} without ${missing} has ${outputs.length} outputs, all of its lane`,
+    );
   }
 }
 

@@ -15,16 +15,23 @@ ARGV  1 plan as JSON:
         firstSet  number in `sets` of the first removal, when there is one and no first input
         returned  [[key, messages]]: what leaves the overflow lane; absent when nothing does
         overflow  the key number of that lane
+        attempt, spills [[lane, after, count, bytes]]   what of lanes without outputs is put outside; absent: nothing
+        refill    {lane, after, count, missing, bytes}  the outputs come from outside; absent when they do not
         counters  [[name, amount]]   open [[id, parts]]   settle [[id, parts, counter]]
       2… payloads: removals of each set, then outputs of each lane, then added members of each set
 
-Results  {'committed'}   {'repeat'}   {'fenced', current 'nonce:epoch'}   {'full', lane or set}   error TAMPERED
+Results  {'committed'}   {'repeat'}: also when numbers of a spill or refill do not go on   {'fenced', current 'nonce:epoch'}
+           {'full', lane or set}   error TAMPERED
 ]==]
 local plan = cjson.decode(ARGV[1])
 local ledger, strikes, groups, diverted = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local function whole(number)
   return string.format('%.0f', number)
+end
+
+local function numberOf(field)
+  return tonumber(redis.call('HGET', ledger, field) or 0)
 end
 
 -- Checks. The lengths also prove that every key has the type the writes below need.
@@ -37,6 +44,18 @@ local hasStrikes = redis.call('HLEN', strikes) > 0
 redis.call('HLEN', groups)
 redis.call('HLEN', diverted)
 local offset = tonumber(redis.call('HGET', ledger, 'offset') or 0)
+
+if plan.spills and numberOf('spill:attempt') ~= plan.attempt then
+  return {'repeat'}
+end
+for _, spill in ipairs(plan.spills or {}) do
+  if numberOf('spill:' .. spill[1] .. ':last') ~= spill[2] then
+    return {'repeat'}
+  end
+end
+if plan.refill and numberOf('spill:' .. plan.refill.lane .. ':taken') ~= plan.refill.after then
+  return {'repeat'}
+end
 
 local payload = 2
 for _, set in ipairs(plan.sets) do
@@ -58,7 +77,12 @@ for _, lane in ipairs(plan.lanes) do
   local field = 'lane:' .. lane.name .. ':'
   local remaining = redis.call('XLEN', KEYS[lane.key]) - #lane.ids
   if #lane.counts > 0 then
-    local known = redis.call('HMGET', ledger, field .. 'sequence', field .. 'messages', field .. 'bytes')
+    local known = redis.call('HMGET', ledger, field .. 'sequence', field .. 'messages', field .. 'bytes',
+      'spill:' .. lane.name .. ':last', 'spill:' .. lane.name .. ':taken')
+    -- Nothing overtakes what waits outside.
+    if not plan.refill and tonumber(known[4] or 0) > tonumber(known[5] or 0) then
+      return {'full', lane.name}
+    end
     lane.top = tonumber(known[1])
     if not lane.top then
       if redis.call('EXISTS', KEYS[lane.key]) == 1 then
@@ -174,6 +198,26 @@ if plan.returned then
   if isAny then
     redis.call('HINCRBY', ledger, 'diversion', 1)
   end
+end
+for _, spill in ipairs(plan.spills or {}) do
+  local field = 'spill:' .. spill[1] .. ':'
+  redis.call('HSET', ledger, field .. 'last', whole(spill[2] + spill[3]))
+  redis.call('HINCRBY', ledger, field .. 'bytes', whole(spill[4]))
+  redis.call('HINCRBY', ledger, 'spill:messages', whole(spill[3]))
+  redis.call('HINCRBY', ledger, 'spill:bytes', whole(spill[4]))
+end
+if plan.refill then
+  local refill, field = plan.refill, 'spill:' .. plan.refill.lane .. ':'
+  local taken, bytes = refill.after + refill.count, refill.bytes
+  if taken >= numberOf(field .. 'last') then
+    -- The last ones: with them goes what was booked of any that are missing.
+    bytes = numberOf(field .. 'bytes')
+  end
+  redis.call('HSET', ledger, field .. 'taken', whole(taken))
+  redis.call('HINCRBY', ledger, field .. 'bytes', whole(-bytes))
+  redis.call('HINCRBY', ledger, 'spill:messages', whole(-refill.count))
+  redis.call('HINCRBY', ledger, 'spill:bytes', whole(-bytes))
+  anomalies = anomalies + refill.missing
 end
 for _, counter in ipairs(plan.counters) do
   redis.call('HINCRBY', ledger, 'counter:' .. counter[1], whole(counter[2]))

@@ -1,0 +1,122 @@
+/** What full lanes cannot take, with a real Redis and a real PostgreSQL. */
+import { expect } from 'chai';
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import type { SpillBounds } from '../../../runtime/durable/spill.ts';
+import { ownDatabase } from '../../gateways/postgres/own-database.ts';
+import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
+import { specRedisUrl } from '../../support/servers.ts';
+import { FAST, LANE_ENTRIES_MAX, SLOW, SpillRun } from './spill-run.ts';
+import { openRedisStore, until as untilWithin } from './store-under-test.ts';
+import type { OpenedStore } from './store-under-test.ts';
+
+const SEEDS = [1, 2, 3, 4];
+const EVENTS = 120;
+const OWNERS_MAX = 25;
+const WAIT_MS = 60_000;
+const until = (condition: () => boolean | Promise<boolean>): Promise<void> => untilWithin(condition, WAIT_MS);
+
+describe('What full lanes cannot take', function () {
+  this.timeout(180_000);
+  let database: OwnDatabase;
+  let opened: OpenedStore;
+  let bounds: SpillBounds;
+  let run: SpillRun;
+  before(async () => {
+    database = await ownDatabase();
+  });
+  beforeEach(async () => {
+    await database.sql('TRUNCATE alert_outbox');
+    opened = await openRedisStore(await specRedisUrl());
+    bounds = { messagesMax: 1_000, bytesMax: 10_000_000 };
+    run = new SpillRun({ database, store: opened.store, bounds: () => bounds });
+  });
+  afterEach(() => opened.close());
+  after(() => database.drop());
+
+  async function expectAllInOrder(): Promise<void> {
+    for (const lane of [SLOW, FAST]) expect(run.received.get(lane), lane).to.deep.equal(run.sent.get(lane));
+    const ledger = await run.ledger();
+    const waiting = Object.values(ledger.spilled).map(({ messages, bytes }) => [messages, bytes]);
+    expect(waiting.flat().every((figure) => figure === 0)).to.equal(true);
+    expect(ledger.problems.filter((problem) => !problem.startsWith('accepted'))).to.deep.equal([]);
+  }
+  /** So many have been sent to it: it holds what it may, and the others are outside. */
+  const whenFull = (sent: number): Promise<void> =>
+    until(async () => {
+      const { lanes } = (await run.ledger()).measured;
+      return lanes[SLOW]?.entries === LANE_ENTRIES_MAX && (await run.outside()) === sent - LANE_ENTRIES_MAX;
+    });
+  const rows = (): Promise<unknown[]> => database.sql('SELECT FROM alert_outbox');
+
+  it('wait outside, in order, while the other lanes go on', async () => {
+    const { consumer, ended } = await run.own();
+    await run.send(...Array.from({ length: 30 }, () => [SLOW, FAST]).flat());
+    await until(async () => {
+      await run.read(FAST, 100);
+      return run.received.get(FAST)?.length === 30;
+    });
+    expect(run.received.get(SLOW)).to.deep.equal([]);
+    await whenFull(30);
+    await run.drain();
+    await until(async () => (await rows()).length === 0);
+    await consumer.stop();
+    expect(await ended).to.equal(undefined);
+    expect(run.refilled).to.equal(run.spilled);
+    await expectAllInOrder();
+  });
+
+  it('make the partition wait only where there is no room outside either, until there is', async () => {
+    bounds = { messagesMax: 10, bytesMax: 10_000_000 };
+    const { consumer, ended } = await run.own();
+    await run.send(...Array.from({ length: 40 }, () => SLOW), FAST);
+    await until(() => run.waits.includes('E_SPILL_FULL'));
+    expect(await run.outside()).to.be.within(6, 10);
+    await run.read(FAST, 1);
+    expect(run.received.get(FAST)).to.deep.equal([]);
+    // A greater bound is enough, and none is what it was without.
+    bounds = { ...bounds, messagesMax: 1_000 };
+    await until(async () => {
+      await run.read(FAST, 1);
+      return run.received.get(FAST)?.length === 1;
+    });
+    bounds = { ...bounds, messagesMax: 0 };
+    run.waits = [];
+    await run.send(SLOW, FAST);
+    await until(() => run.waits.includes('E_LANE_FULL'));
+    await run.drain();
+    await consumer.stop();
+    await ended;
+    await expectAllInOrder();
+  });
+
+  it('are missed when PostgreSQL has lost them: the others come, and the ledger says so', async () => {
+    const { consumer, ended } = await run.own();
+    await run.send(...Array.from({ length: 20 }, () => SLOW));
+    await whenFull(20);
+    const all = run.sent.get(SLOW) ?? [];
+    const gone = [0, 4, 5, 15].map((at) => all[at + LANE_ENTRIES_MAX] ?? '');
+    await database.sql('DELETE FROM alert_outbox WHERE alert_id = ANY ($1)', [gone]);
+    const left = all.filter((id) => !gone.includes(id));
+    await until(async () => {
+      await run.read(SLOW, 100);
+      return run.missing === 4 && run.received.get(SLOW)?.length === left.length;
+    });
+    await consumer.stop();
+    await ended;
+    expect(run.received.get(SLOW)).to.deep.equal(left);
+    const { problems, spilled } = await run.ledger();
+    expect(problems.join()).to.include('4 commits named something that was not there');
+    expect(spilled[SLOW]).to.include({ messages: 0, bytes: 0 });
+  });
+
+  for (const seed of SEEDS) {
+    it(`are neither lost nor doubled nor out of order, wherever their owners die (seed ${seed})`, async () => {
+      const { owners, late } = await run.torment(seed, EVENTS, OWNERS_MAX);
+      await expectAllInOrder();
+      await until(async () => (await run.outside()) === 0);
+      expect(run.missing).to.equal(0);
+      expect(owners).to.be.above(3);
+      console.log(`      owners ${owners}, late calls ${late}, spilled ${run.spilled}`);
+    });
+  }
+});
