@@ -138,7 +138,16 @@ const TABLE = {
   }),
   'mailbox.alert.alertsMax': integer('alerts', 1_000_000, 1_000, 100_000_000, {
     description:
-      'Alerts that may wait for one destination in one partition, beside the bound that follows from the memory of Redis. Past it matching waits.',
+      'Alerts that may wait for one destination in one partition, beside the bound that follows from the memory of Redis. Past it they go to the outbox.',
+    reacts: 'every match thread, from its next attempt to commit on, that of a batch which waits included',
+  }),
+  'mailbox.outbox.alertsMax': integer('alerts', 1_000_000, 0, 100_000_000, {
+    description:
+      'Alerts of one partition that may wait in the outbox in PostgreSQL, for all destinations whose mailboxes are full. Past it matching waits. 0: there is no outbox.',
+    reacts: 'every match thread, from its next attempt to commit on, that of a batch which waits included',
+  }),
+  'mailbox.outbox.bytesMax': integer('bytes', 1_024 * MIB, MIB, 1_024 * 1_024 * MIB, {
+    description: 'Bytes of them.',
     reacts: 'every match thread, from its next attempt to commit on, that of a batch which waits included',
   }),
   'rejects.key.rejectsMax': integer('rejects', 250_000, 10, 10_000_000, {

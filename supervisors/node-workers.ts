@@ -322,7 +322,8 @@ export class NodeWorkers {
   }
 
   #matchParams(): Omit<MatchThreadParams, 'tokens'> {
-    return { ...this.#storeParams, alertBounds: this.#requireGround().bounds.alert };
+    const { bounds, storeName } = this.#requireGround();
+    return { ...this.#storeParams, alertBounds: bounds.alert, storeName };
   }
 
   #forwardParams(): Omit<ForwardThreadParams, 'tokens'> {

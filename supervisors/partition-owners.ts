@@ -111,6 +111,10 @@ function waitOf({ mailbox, code, message, full, since }: PartitionWait): Pause {
     const detail = `What follows has no room in the mailbox ${full ?? '(unknown)'}: it waits until there is some.`;
     return { mailbox, reason: 'mailbox_full', detail, since };
   }
+  if (code === 'E_SPILL_FULL') {
+    const detail = `What follows has no room in the mailbox ${full ?? '(unknown)'}, and the outbox is full too: it waits until there is some.`;
+    return { mailbox, reason: 'mailbox_full', detail, since };
+  }
   if (code === 'E_LEASE_UNCERTAIN') return { mailbox, ...leaseLost(since) };
   if (code.startsWith('E_DATABASE_')) return { mailbox, reason: 'database_away', detail: message, since };
   if (code.startsWith('E_STORE_')) return { mailbox, reason: 'store_away', detail: message, since };

@@ -319,6 +319,8 @@ const partitionBooks = Type.Object({
   problems: Type.Array(Type.String()),
   lanes: Type.Record(Type.String(), laneMeasure),
   delayed: Type.Record(Type.String(), count),
+  /** Alerts that wait in the outbox, by mailbox. */
+  outbox: Type.Record(Type.String(), Type.Object({ alerts: count, bytes: count })),
   diverted_hosts: count,
   resend_keys: count,
 });
@@ -390,6 +392,8 @@ const mailboxDocument = Type.Object(
     worker: orNull(Type.String()),
     /** Events or alerts; those that wait for a later try are counted with their destination. */
     depth: count,
+    /** Of these, those in the outbox: the mailbox itself is full, or was. */
+    outbox: count,
     /** When its first entry was stored; null without one. */
     oldest_at: orNull(time),
     ...progress,

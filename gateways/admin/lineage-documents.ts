@@ -112,6 +112,14 @@ const alertDocument = Type.Object({
       paused: orNull(Type.String()),
     }),
   ),
+  /** Where it waits while its mailbox is full; null while it does not wait there, or when that is not known. */
+  outbox: orNull(
+    Type.Object({
+      /** In the outbox, of the same mailbox. */
+      alerts_before: count,
+      since: time,
+    }),
+  ),
 });
 export type LineageAlertDocument = Static<typeof alertDocument>;
 

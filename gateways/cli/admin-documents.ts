@@ -26,6 +26,8 @@ export interface LedgerPartition {
   lanes?: Record<string, { entries: number; messages: number; bytes: number }>;
   /** Waiting for a later try, by set. */
   delayed?: Record<string, number>;
+  /** In the outbox, by mailbox. */
+  outbox?: Record<string, { alerts: number; bytes: number }>;
 }
 
 /** How one mailbox of a partition gets on. */

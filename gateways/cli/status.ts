@@ -123,6 +123,7 @@ export function statusView(node: NodeStatus, measured: Measured, options: Status
     ...destinationRows(node, row, paint),
     ...ownAlertRows(node, row, paint),
     ...queueRows(queueProgress(measured.partitions ?? []), row, paint),
+    ...outboxRows(ledger, row, paint),
   );
   if (node.actors !== undefined) lines.push('', ...treeLines(node.actors, options));
   if (ledger !== undefined && ledger.partitions.length > 0)
@@ -185,6 +186,14 @@ function ownAlertRows({ own_alerts: open = [] }: NodeStatus, row: Row, paint: Pa
   return open.map(({ description, since }, index) =>
     paint.boldRed(row(index === 0 ? 'trouble' : '', `${printable(description)} Since ${printable(since)}.`)),
   );
+}
+
+/** Nothing while it is empty. */
+function outboxRows(ledger: Ledger | undefined, row: Row, paint: Palette): string[] {
+  const waiting = (ledger?.partitions ?? []).flatMap(({ outbox = {} }) => Object.values(outbox));
+  const alerts = waiting.reduce((sum, each) => sum + each.alerts, 0);
+  if (alerts === 0) return [];
+  return [paint.yellow(row('outbox', `${counted(alerts, 'alert')} of full mailboxes wait in PostgreSQL`))];
 }
 
 /** Queues that are held back, and how long others will take; nothing while all is well and empty. */

@@ -127,6 +127,8 @@ interface Queue {
   bytes: number;
   /** Waiting for a later try. */
   delayed: number;
+  /** Waiting in the outbox. */
+  outbox: number;
   /** Partitions with something in it. */
   partitions: number;
 }
@@ -135,11 +137,11 @@ interface Queue {
 export function queuesOf(partitions: readonly LedgerPartition[]): Queue[] {
   const queues = new Map<string, Queue>();
   const of = (name: string): Queue => {
-    const queue = queues.get(name) ?? { name, messages: 0, bytes: 0, delayed: 0, partitions: 0 };
+    const queue = queues.get(name) ?? { name, messages: 0, bytes: 0, delayed: 0, outbox: 0, partitions: 0 };
     queues.set(name, queue);
     return queue;
   };
-  for (const { lanes = {}, delayed = {} } of partitions) {
+  for (const { lanes = {}, delayed = {}, outbox = {} } of partitions) {
     for (const [name, lane] of Object.entries(lanes)) {
       const queue = of(name);
       queue.messages += lane.messages;
@@ -149,6 +151,7 @@ export function queuesOf(partitions: readonly LedgerPartition[]): Queue[] {
     for (const [set, members] of Object.entries(delayed)) {
       of(set.replace(/^retry:/, 'alert:')).delayed += members;
     }
+    for (const [name, { alerts }] of Object.entries(outbox)) of(name).outbox += alerts;
   }
   return [...queues.values()].sort((a, b) => rank(a.name) - rank(b.name) || a.name.localeCompare(b.name));
 }
@@ -167,16 +170,27 @@ const QUEUE_COLUMNS: readonly Column<Queue>[] = [
   { head: 'in partitions', cell: ({ partitions }) => String(partitions), align: 'right' },
 ];
 
+const OUTBOX_COLUMN: Column<Queue> = {
+  head: 'in outbox',
+  cell: ({ outbox }) => count(outbox),
+  align: 'right',
+};
+
 function queueLines({ ledger, partitions }: TopSample, options: TopViewOptions): string[] {
   if (ledger === undefined) return [];
   const { width, paint } = options;
   const progress = queueProgress(partitions ?? []);
+  const queues = queuesOf(ledger.partitions);
+  // A column for what is seldom there only when it is.
+  const known = queues.some(({ outbox }) => outbox > 0)
+    ? QUEUE_COLUMNS.toSpliced(3, 0, OUTBOX_COLUMN)
+    : QUEUE_COLUMNS;
   const columns: Column<Queue>[] = [
-    ...QUEUE_COLUMNS,
+    ...known,
     { head: 'empty in', cell: ({ name }) => etaText(progress.get(name)), align: 'right' },
     { head: 'paused', cell: ({ name }) => progress.get(name)?.pause?.reason ?? '', shrinks: true },
   ];
-  return table(partitions === undefined ? QUEUE_COLUMNS : columns, queuesOf(ledger.partitions), {
+  return table(partitions === undefined ? known : columns, queues, {
     width,
     bold: paint.bold,
     paintRow: ({ name }) => (progress.get(name)?.pause === undefined ? undefined : paint.yellow),

@@ -32,6 +32,8 @@ interface TracedAlert {
   unsent?: { reason: string; at: string } | null;
   dead_letter: { reason: string; error: string; attempts: number; last_failed_at: string } | null;
   mailbox: { depth: number; paused: string | null } | null;
+  /** Absent from an older node. */
+  outbox?: { alerts_before: number; since: string } | null;
 }
 interface TracedEvent {
   event_id: string;
@@ -213,6 +215,11 @@ function alertSteps(alert: TracedAlert): Step[] {
     return [step('', 'delivered', `${named}: its receipt is not stored, or not yet`)];
   const paused = mailbox?.paused ?? null;
   const why = paused === null ? '' : `: ${paused}`;
+  if (alert.outbox !== undefined && alert.outbox !== null) {
+    const { alerts_before: before, since } = alert.outbox;
+    const where = `in the outbox, behind ${counted(before, 'alert')}, since its mailbox is full`;
+    return [step(since, 'waits for', `${named}, ${where}${why}`)];
+  }
   const depth = mailbox === null ? '' : `, ${counted(mailbox.depth, 'alert')} in its mailbox`;
   return [step('', state === 'waiting' ? 'waits for' : 'unknown', `${named}${depth}${why}`)];
 }

@@ -12,6 +12,7 @@ import { PostgresAuditLog } from '../../gateways/postgres/audit-log.ts';
 import { PostgresConfigAudit } from '../../gateways/postgres/config-audit.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import type { Connection } from '../../gateways/postgres/connection.ts';
+import { PostgresAlertOutbox } from '../../gateways/postgres/alert-outbox.ts';
 import { PostgresLetterOperations } from '../../gateways/postgres/letter-operations.ts';
 import { PostgresLineageLog } from '../../gateways/postgres/lineage-log.ts';
 import { PostgresTeamStore } from '../../gateways/postgres/team-store.ts';
@@ -44,6 +45,7 @@ import { keysPort } from './keys-port.ts';
 import { ledgerPort } from './ledger-port.ts';
 import { ledgerSamples, rejectSamples } from './ledger-samples.ts';
 import { lineagePort } from './lineage-port.ts';
+import { OutboxCheck } from './outbox-check.ts';
 import { LiveFeed } from './live-feed.ts';
 import { partitionsPort } from './partitions-port.ts';
 import { replaysPort } from './replays-port.ts';
@@ -102,8 +104,10 @@ hostProcess(async (host) => {
     secrets: new SecretSource(() => systemClock.monotonicMs(), params.secretPlaces),
     connectionsMax: CONNECTIONS_MAX,
   });
+  const outbox = new PostgresAlertOutbox(database, params.storeName);
   const books = new Books({
     store: opened.store,
+    outbox: new OutboxCheck(outbox, systemClock),
     clock: systemClock,
     partitions: params.partitions,
     onRead: (ledgers) => host.post(booksRead(ledgers)),
@@ -180,6 +184,7 @@ hostProcess(async (host) => {
     events: lineagePort({
       log: new PostgresLineageLog(database),
       store: opened.store,
+      outbox,
       partitions: params.partitions,
       clock: systemClock,
       auditPolicy: () => inForce.settings['audit.unmatched.policy'],

@@ -7,7 +7,9 @@ import { INPUT_LANES } from '../../actors/ingest/ingest-actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { DurableStore, Ledger } from '../../runtime/durable/durable-store.ts';
 import { DrainHistory } from './drain-history.ts';
+import { outboxDocument } from './ledger-document.ts';
 import { mailboxDepths } from './ledger-samples.ts';
+import type { OutboxCheck } from './outbox-check.ts';
 
 const SAMPLE_EVERY_MS = 5_000;
 
@@ -18,18 +20,22 @@ export class Books {
   readonly #drains: DrainHistory;
   #cancel: (() => void) | undefined;
   readonly #onRead: (ledgers: readonly Ledger[]) => void;
+  readonly #outbox: OutboxCheck | undefined;
   #isStopped = false;
 
   constructor(options: {
     store: DurableStore;
     clock: Clock;
     partitions: number;
+    /** Measures what is booked in the outbox. */
+    outbox?: OutboxCheck;
     /** Told of every reading, by partition. */
     onRead?: (ledgers: readonly Ledger[]) => void;
   }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#partitions = options.partitions;
+    this.#outbox = options.outbox;
     this.#onRead = options.onRead ?? (() => undefined);
     this.#drains = new DrainHistory(options.clock);
     this.#sampleLater();
@@ -38,11 +44,16 @@ export class Books {
   /** By partition. Errors: those of the store. */
   async read(): Promise<Ledger[]> {
     const question = { terminal: TERMINAL_STATES, inputLanes: INPUT_LANES };
-    const ledgers = await Promise.all(
-      Array.from({ length: this.#partitions }, (_, partition) => this.#store.ledger(partition, question)),
-    );
-    const depths = ledgers.flatMap(({ measured }, partition) =>
-      [...mailboxDepths(measured)].map(([mailbox, depth]) => [nameOf(partition, mailbox), depth] as const),
+    const readAll = (): Promise<Ledger[]> =>
+      Promise.all(
+        Array.from({ length: this.#partitions }, (_, partition) => this.#store.ledger(partition, question)),
+      );
+    const read = await readAll();
+    const ledgers = this.#outbox?.checked(read, readAll) ?? read;
+    const depths = ledgers.flatMap(({ measured, spilled }, partition) =>
+      [...mailboxDepths({ ...measured, outbox: outboxDocument(spilled) })].map(
+        ([mailbox, depth]) => [nameOf(partition, mailbox), depth] as const,
+      ),
     );
     this.#drains.note(new Map(depths));
     this.#onRead(ledgers);

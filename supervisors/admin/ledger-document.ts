@@ -51,8 +51,17 @@ export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigur
       problems: ledger.problems,
       lanes: ledger.measured.lanes,
       delayed: ledger.measured.delayed,
+      outbox: outboxDocument(ledger.spilled),
       diverted_hosts: ledger.measured.divertedKeys,
       resend_keys: ledger.measured.marks,
     })),
   };
+}
+
+/** Without those that hold nothing now. */
+export function outboxDocument(spilled: Ledger['spilled']): LedgerDocument['partitions'][number]['outbox'] {
+  const waiting = Object.entries(spilled).filter(([, { messages }]) => messages > 0);
+  return Object.fromEntries(
+    waiting.map(([lane, { messages, bytes }]) => [lane, { alerts: messages, bytes }]),
+  );
 }

@@ -57,6 +57,15 @@ export function ledgerSamples(ledger: LedgerDocument): CounterSample[] {
         value,
       })),
     },
+    {
+      name: 'mutt_alerter_outbox_alerts',
+      kind: 'gauge',
+      help: 'Alerts in the outbox, since the mailboxes of their destinations are full.',
+      values: ledger.partitions.map(({ partition, outbox }) => ({
+        labels: { partition: String(partition) },
+        value: Object.values(outbox).reduce((sum, { alerts }) => sum + alerts, 0),
+      })),
+    },
     gauge(
       'mutt_alerter_queue_depth',
       'Alerts waiting for their destinations.',
@@ -100,17 +109,21 @@ export function ingestWaiting({ lanes }: Pick<Partition, 'lanes'>): number {
   return INPUT_LANES.reduce((sum, lane) => sum + (lanes[lane]?.messages ?? 0), 0);
 }
 
-/** Alerts of a partition that wait for their destinations, those set aside for a retry included. */
-export function alertsWaiting(partition: Pick<Partition, 'lanes' | 'delayed'>): number {
+/** Alerts of a partition that wait for their destinations, those set aside for a retry and in the outbox included. */
+export function alertsWaiting(partition: Pick<Partition, 'lanes' | 'delayed' | 'outbox'>): number {
   const waiting = [...mailboxDepths(partition)].filter(([mailbox]) => mailbox.startsWith(alertLane('')));
   return waiting.reduce((total, [, depth]) => total + depth, 0);
 }
 
-/** Events or alerts by mailbox; alerts that are set aside for a retry are still in that of their destination. */
+/**
+ * Events or alerts by mailbox; alerts that are set aside for a retry, or wait in the outbox, are still in that of their
+ * destination.
+ */
 export function mailboxDepths({
   lanes,
   delayed,
-}: Pick<Partition, 'lanes' | 'delayed'>): ReadonlyMap<string, number> {
+  outbox,
+}: Pick<Partition, 'lanes' | 'delayed' | 'outbox'>): ReadonlyMap<string, number> {
   const depths = new Map<string, number>();
   for (const [lane, { entries, messages }] of Object.entries(lanes)) {
     // An alert is an entry; what is not consumed from the head has no exact number of messages.
@@ -119,6 +132,9 @@ export function mailboxDepths({
   for (const [set, members] of Object.entries(delayed)) {
     const mailbox = alertLane(destinationOf(set));
     depths.set(mailbox, (depths.get(mailbox) ?? 0) + members);
+  }
+  for (const [mailbox, { alerts }] of Object.entries(outbox)) {
+    depths.set(mailbox, (depths.get(mailbox) ?? 0) + alerts);
   }
   return depths;
 }

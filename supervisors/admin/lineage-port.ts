@@ -22,6 +22,7 @@ import type {
   LineageDocument,
 } from '../../gateways/admin/lineage-documents.ts';
 import type { ExplainedRuleDocument } from '../../gateways/admin/rule-documents.ts';
+import type { PostgresAlertOutbox } from '../../gateways/postgres/alert-outbox.ts';
 import type { AuditLogEntry } from '../../gateways/postgres/audit-log.ts';
 import type {
   FoundEvents,
@@ -34,6 +35,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
 import { codeOf, kindOf } from '../../runtime/errors.ts';
 import { auditLogDocument } from './documents.ts';
+import { findInOutbox } from './find-in-outbox.ts';
 import { findWaiting } from './find-waiting.ts';
 import type { WaitingLook } from './find-waiting.ts';
 import { stateOf } from './lineage-state.ts';
@@ -41,7 +43,8 @@ import { normalizedEventDocument } from './rule-trial-documents.ts';
 
 export interface LineagePortOptions {
   log: PostgresLineageLog;
-  store: Pick<DurableStore, 'read' | 'partsLeft'>;
+  store: Pick<DurableStore, 'read' | 'partsLeft' | 'ledger'>;
+  outbox: Pick<PostgresAlertOutbox, 'find'>;
   partitions: number;
   clock: Clock;
   /** As it is now. */
@@ -241,11 +244,12 @@ class Tracer {
   }
 
   async #alertsOf(stored: AuditLogEntry, partition: number): Promise<LineageAlertDocument[]> {
-    const { log } = this.#options;
+    const { log, outbox, store } = this.#options;
     const { alerts } = stored;
     if (alerts.length === 0) return [];
     const ids = alerts.map(({ id }) => id);
     const open = await this.#openParts(stored, partition);
+    const outside = await findInOutbox(outbox, store, open === 0 ? [] : ids);
     // Receipts last: what left its mailbox between the looks has left a receipt, or will be seen as open.
     const letters = new Map((await log.deadLettersOf(ids)).map((letter) => [letter.alertId, letter]));
     const receipts = new Map((await log.receiptsOf(ids)).map((receipt) => [receipt.alertId, receipt]));
@@ -271,6 +275,7 @@ class Tracer {
           state !== 'waiting' || mailbox === undefined
             ? null
             : { depth: mailbox.depth, oldest_at: mailbox.oldest_at, paused: mailbox.paused?.detail ?? null },
+        outbox: state === 'waiting' ? (outside.get(alert.id) ?? null) : null,
       };
     });
   }

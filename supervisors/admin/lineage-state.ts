@@ -118,9 +118,16 @@ function decided(decision: string, alerts: readonly LineageAlertDocument[]): Sta
   if (waits.length > 0) {
     const reasons = alerts.flatMap(({ mailbox }) => mailbox?.paused ?? []);
     const why = reasons.length === 0 ? '' : ` ${[...new Set(reasons)].join(' ')}`;
+    const outside = alerts.flatMap(({ destination, outbox }) =>
+      outbox === null
+        ? []
+        : [
+            ` The mailbox of ${destination} is full: it waits in the outbox, behind ${outbox.alerts_before} others.`,
+          ],
+    );
     return {
       state: 'forwarding',
-      explanation: `${began}; its alert for ${list(waits)} is on its way.${why}`,
+      explanation: `${began}; its alert for ${list(waits)} is on its way.${outside.join('')}${why}`,
     };
   }
   return { state: lastState(alerts), explanation: ended(began, alerts) };

@@ -42,6 +42,7 @@ export function partitionsPort(options: PartitionsPortOptions): PartitionsPort {
             mailbox,
             worker: owner?.worker ?? null,
             depth,
+            outbox: book.outbox[mailbox]?.alerts ?? 0,
             oldest_at: oldest.get(`${partition} ${mailbox}`) ?? null,
             paused,
             eta_seconds: paused === null || depth === 0 ? books.etaSeconds(partition, mailbox, depth) : null,

@@ -100,6 +100,18 @@ const MATCH = counterSet({
   unmatched: processed('unmatched'),
   quarantined: processed('quarantined'),
   alerts: { name: 'mutt_alerter_alerts_forwarded_total', help: 'Alerts put into the lanes of destinations.' },
+  spilled: {
+    name: 'mutt_alerter_spilled_alerts_total',
+    help: 'Alerts of them put into the outbox, since the mailbox of their destination was full.',
+  },
+  refilled: {
+    name: 'mutt_alerter_refilled_alerts_total',
+    help: 'Alerts brought back from the outbox into the mailboxes of their destinations.',
+  },
+  outboxMissing: {
+    name: 'mutt_alerter_missing_outbox_alerts_total',
+    help: 'Alerts that were booked in the outbox and were not there: PostgreSQL has lost them.',
+  },
   auditRows: { name: 'mutt_audit_rows_total', help: 'Audit rows stored.' },
   ruleFaults: { name: 'mutt_match_rule_faults_total', help: 'Rules that threw on an event.' },
   unmatchedKept: unmatchedAudit('yes'),

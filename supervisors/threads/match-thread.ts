@@ -2,6 +2,7 @@
  * The module of a match thread: one match actor over the partitions that its slot has leased.
  */
 import { setImmediate } from 'node:timers/promises';
+import { PostgresAlertOutbox } from '../../gateways/postgres/alert-outbox.ts';
 import { PostgresAuditStore } from '../../gateways/postgres/audit-store.ts';
 import { openConnection } from '../../gateways/postgres/connection.ts';
 import { PostgresQuarantineStore } from '../../gateways/postgres/quarantine-store.ts';
@@ -16,10 +17,13 @@ import { systemClock } from '../../runtime/clock.ts';
 import { codeOf, messageOf } from '../../runtime/errors.ts';
 import { createConsumer } from '../../runtime/durable/consumer.ts';
 import type { Bounds, Token } from '../../runtime/durable/durable-store.ts';
+import { Spiller } from '../../runtime/durable/spill.ts';
+import type { SpillerOptions } from '../../runtime/durable/spill.ts';
 import { processMs } from '../../runtime/shared/vitals.ts';
 import { localChild } from '../../runtime/supervision/local-placement.ts';
 import type { ThreadHost, ThreadMain } from '../../runtime/thread/entry.ts';
 import { MATCH_COUNTERS } from './counters.ts';
+import { occasionally } from './occasionally.ts';
 import { PartitionWaits } from './partition-waits.ts';
 import { MatchLatency, StageLatency } from './stage-latency.ts';
 import { openStore } from './store.ts';
@@ -32,6 +36,7 @@ export interface MatchThreadParams extends StoreParams {
   tokens: [partition: number, token: Token][];
   /** Of the lane of one destination, from the memory of the store. */
   alertBounds: Bounds;
+  storeName: string;
 }
 
 const DATABASE_CONNECTIONS_MAX = 3;
@@ -67,18 +72,20 @@ export const threadMain: ThreadMain = async (host) => {
   });
   const { stagesAt, stages } = MATCH_COUNTERS;
   const latency = new MatchLatency(new StageLatency(counters, stagesAt, stages), systemClock);
+  const alertBounds: Bounds = {
+    ...params.alertBounds,
+    get entriesMax() {
+      return Math.min(params.alertBounds.entriesMax, settings['mailbox.alert.alertsMax']);
+    },
+  };
+  const mayAct = (): boolean => vitals.get('leaseUntilMs') > processMs();
   const handler = new MatchHandler(
     {
       audit: new PostgresAuditStore(database),
       quarantine: new PostgresQuarantineStore(database),
       auditUnmatched: () => settings['audit.unmatched.policy'],
       unmatched,
-      alertBounds: {
-        ...params.alertBounds,
-        get entriesMax() {
-          return Math.min(params.alertBounds.entriesMax, settings['mailbox.alert.alertsMax']);
-        },
-      },
+      alertBounds,
       count: (what, n) => counters.add(MATCH_COUNTERS.at[what], n),
       onDecided: (partition) => {
         vitals.doing = '';
@@ -135,7 +142,17 @@ export const threadMain: ThreadMain = async (host) => {
               error === undefined ? [] : INPUT_LANES.map((mailbox) => ({ mailbox, error })),
             ),
           onCommitted: (partition, entries) => latency.committed(partition, entries),
-          mayAct: () => vitals.get('leaseUntilMs') > processMs(),
+          mayAct,
+          spiller: openSpiller(host, {
+            store,
+            outside: new PostgresAlertOutbox(database, params.storeName),
+            laneBounds: () => alertBounds,
+            mayAct,
+            bounds: () => ({
+              messagesMax: settings['mailbox.outbox.alertsMax'],
+              bytesMax: settings['mailbox.outbox.bytesMax'],
+            }),
+          }),
           batchMessagesMax: () => settings['match.batch.eventsMax'],
         });
         for (const [partition, token] of params.tokens) {
@@ -165,6 +182,28 @@ export const threadMain: ThreadMain = async (host) => {
     },
   };
 };
+
+/** Counts what goes to the outbox and comes back; what hinders that is told once a while. */
+function openSpiller(
+  host: ThreadHost,
+  options: Pick<SpillerOptions, 'store' | 'outside' | 'laneBounds' | 'mayAct' | 'bounds'>,
+): Spiller {
+  const { at } = MATCH_COUNTERS;
+  const tellTrouble = occasionally((count, fields) =>
+    host.log('warn', 'alerts of the outbox cannot be brought back now', { count, ...fields }),
+  );
+  return new Spiller({
+    ...options,
+    clock: systemClock,
+    onSpilled: (alerts) => host.counters.add(at.spilled, alerts),
+    onRefilled: (alerts) => host.counters.add(at.refilled, alerts),
+    onMissing: ({ partition, lane }, alerts) => {
+      host.counters.add(at.outboxMissing, alerts);
+      host.log('error', 'alerts are missing in the outbox', { partition, mailbox: lane, alerts });
+    },
+    onTrouble: (partition, error) => tellTrouble(1, { partition, code: codeOf(error) }),
+  });
+}
 
 /** Asks for what holds and waits for it. */
 function firstInForce(host: ThreadHost, tap: EventTap): Promise<MatchInForce> {

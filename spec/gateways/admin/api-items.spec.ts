@@ -225,6 +225,7 @@ describe('The items of the API', function () {
         await good('deleteDestination', { params: { name: String(name) }, headers: { 'if-match': '*' } });
       for (const key of ['match.batch.eventsMax', 'mailbox.alert.alertsMax'])
         await good('putSetting', { params: { key }, body: { value: 1_000 } });
+      await good('putSetting', { params: { key: 'mailbox.outbox.alertsMax' }, body: { value: 0 } });
       // The next probe is never far away.
       await good('putSetting', { params: { key: 'forward.breaker.delayMaxMs' }, body: { value: 1_000 } });
       sink.mode = 'unauthorized';

@@ -171,6 +171,17 @@ describe('the view of mutt status', () => {
     expect(lines.join()).to.not.include('alert:noc');
   });
 
+  it('says how much waits in the outbox', () => {
+    const outbox = { 'alert:noc': { alerts: 1_200, bytes: 9 }, 'alert:ops': { alerts: 34, bytes: 9 } };
+    const ledger = {
+      ...LEDGER,
+      partitions: LEDGER.partitions.slice(0, 1).map((each) => ({ ...each, outbox })),
+    };
+    expect(statusView(NODE, { ...MEASURED, ledger }, { width: 100, nowMs: NOW_MS, paint })).to.include(
+      'outbox      1,234 alerts of full mailboxes wait in PostgreSQL',
+    );
+  });
+
   it('names the workers that are behind', () => {
     const snapshot = { version: 6, applied: [{ worker: 'match-0', version: 5 }] };
     expect(

@@ -170,8 +170,18 @@ describe('the view of mutt top', () => {
 
   it('sums a queue over its partitions, and adds what waits for a later try to its destination', () => {
     expect(queuesOf(LEDGER.partitions)).to.deep.equal([
-      { name: 'ingest', messages: 11, bytes: 1_536, delayed: 0, partitions: 1 },
-      { name: 'alert:moogsoft', messages: 2, bytes: 2_048, delayed: 4, partitions: 1 },
+      { name: 'ingest', messages: 11, bytes: 1_536, delayed: 0, outbox: 0, partitions: 1 },
+      { name: 'alert:moogsoft', messages: 2, bytes: 2_048, delayed: 4, outbox: 0, partitions: 1 },
+    ]);
+  });
+
+  it('shows what is in the outbox only when something is', () => {
+    const outbox = { 'alert:moogsoft': { alerts: 1_234, bytes: 5 } };
+    const ledger = { ...LEDGER, partitions: LEDGER.partitions.map((each) => ({ ...each, outbox })) };
+    const lines = topView({ ...SAMPLE, ledger }, { ...VIEW, width: undefined, height: undefined });
+    expect(lines).to.include.members([
+      'queue           waiting  retrying  in outbox     size  in partitions',
+      'alert:moogsoft        2         4      2,468  2.0 KiB              1',
     ]);
   });
 });

@@ -13,6 +13,7 @@ const alert = (destination: string, state: LineageAlertDocument['state']): Linea
   unsent: null,
   dead_letter: null,
   mailbox: null,
+  outbox: null,
 });
 const told = (...alerts: LineageAlertDocument[]) =>
   stateOf({ kind: 'decided', decision: 'Page_only', alerts });

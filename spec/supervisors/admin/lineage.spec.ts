@@ -15,6 +15,7 @@ import { formatUuid, uuidV7Maker } from '../../../actors/ingest/uuid-v7.ts';
 import type { AlertReceipt, DeadLetter, Reject } from '../../../actors/ports.ts';
 import type { LineageDocument } from '../../../gateways/admin/lineage-documents.ts';
 import { lineageDocument } from '../../../gateways/admin/lineage-documents.ts';
+import { PostgresAlertOutbox } from '../../../gateways/postgres/alert-outbox.ts';
 import { PostgresAuditStore } from '../../../gateways/postgres/audit-store.ts';
 import { PostgresDeadLetterStore } from '../../../gateways/postgres/dead-letter-store.ts';
 import { PostgresLineageLog } from '../../../gateways/postgres/lineage-log.ts';
@@ -31,6 +32,7 @@ import type { OpenedStore } from '../../runtime/durable/store-under-test.ts';
 import { specRedisUrl } from '../../support/servers.ts';
 
 const PARTITIONS = 4;
+const STORE_NAME = 'lineage-spec';
 const HOST = 'core-rtr-01';
 const HERE = partitionOf(HOST, PARTITIONS);
 const NOW_MS = Date.now();
@@ -81,6 +83,7 @@ describe('The way of an event', function () {
     const port = lineagePort({
       log: new PostgresLineageLog(database.connection),
       store: redis.store,
+      outbox: new PostgresAlertOutbox(database.connection, STORE_NAME),
       partitions: PARTITIONS,
       clock: { wallMs: () => NOW_MS } as LineagePortOptions['clock'],
       auditPolicy: () => policy,
@@ -332,6 +335,7 @@ describe('The way of an event', function () {
     const quarantine = new PostgresQuarantineStore(database.connection);
     const store: LineagePortOptions['store'] = {
       partsLeft: redis.store.partsLeft.bind(redis.store),
+      ledger: redis.store.ledger.bind(redis.store),
       read: async (positions, options) => {
         await quarantine.quarantine([{ ...NOTE, eventId: id }]);
         return redis.store.read(positions, options);
@@ -488,11 +492,13 @@ describe('The way of an event', function () {
     const away = async (): Promise<never> => {
       throw Object.assign(new Error('away'), { code: 'E_STORE_AWAY', kind: 'transient' });
     };
-    const during = await trace(id, { store: { read: away, partsLeft: away } });
+    const during = await trace(id, { store: { read: away, partsLeft: away, ledger: away } });
     expect(during.state).to.equal('forwarding');
     expect(during.explanation).to.match(/cannot be told now/);
     expect(during.event?.alerts[0]?.state).to.equal('unknown');
     await deliver(alert);
-    expect(await trace(id, { store: { read: away, partsLeft: away } })).to.include({ state: 'forwarded' });
+    expect(await trace(id, { store: { read: away, partsLeft: away, ledger: away } })).to.include({
+      state: 'forwarded',
+    });
   });
 });
