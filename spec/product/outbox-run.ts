@@ -50,15 +50,6 @@ function outboxSpecs(kills: OutboxKills): void {
     [slow, other] = [await Sink.start(), await Sink.start()];
     slow.mode = 'fail';
     node = await NodeUnderTest.start({ MUTT_PARTITIONS: '1' });
-    const destination = (name: string, sink: Sink): object => ({
-      name,
-      kind: 'moogsoft',
-      url: sink.url,
-      rate_per_second: 5_000,
-      concurrency: 16,
-      timeout_ms: 2_000,
-      collapse: false,
-    });
     const { status, body } = await node.admin<{ snapshot_version: number }>('/api/v2/rule-set', {
       method: 'PUT',
       body: {
@@ -84,6 +75,18 @@ function outboxSpecs(kills: OutboxKills): void {
     await node?.close();
     await Promise.all([slow?.close(), other?.close()]);
   });
+
+  function destination(name: string, sink: Sink): Record<string, unknown> {
+    return {
+      name,
+      kind: 'moogsoft',
+      url: sink.url,
+      rate_per_second: 5_000,
+      concurrency: 16,
+      timeout_ms: 2_000,
+      collapse: false,
+    };
+  }
 
   async function set(key: string, value: number): Promise<void> {
     const path = `/api/v2/config/${key}`;
@@ -198,6 +201,25 @@ function outboxSpecs(kills: OutboxKills): void {
       name[0]?.store,
     ]);
     await whenProblems(0);
+  });
+
+  it('keeps what waits for a destination that is removed, until there is one of its name again', async () => {
+    const path = '/api/v2/destinations/slow';
+    const { name: _, ...document } = destination('slow', slow);
+    const gone = await node.admin(path, { method: 'DELETE', headers: { 'if-match': '*' } });
+    expect(gone.status).to.be.within(200, 204);
+    const laneIs = (isSo: (lane: Partition['mailboxes'][number]) => boolean): Promise<void> =>
+      until(
+        async () => (await partition()).mailboxes.some((each) => each.mailbox === 'alert:slow' && isSo(each)),
+        WAIT_MS,
+        () => node.output,
+      );
+    const isWhole = ({ depth, outbox }: { depth: number; outbox: number }): boolean =>
+      depth === EVENTS_AT_FIRST && outbox >= EVENTS_AT_FIRST - BOUND;
+    await laneIs((lane) => isWhole(lane) && lane.paused?.reason === 'destination_removed');
+    const again = await node.admin(path, { method: 'PUT', body: document });
+    expect(again.status, JSON.stringify(again.body)).to.equal(201);
+    await laneIs((lane) => isWhole(lane) && lane.paused?.reason === 'destination_down');
   });
 
   it('loses nothing and keeps the order, whatever is killed while it spills and while it comes back', async () => {

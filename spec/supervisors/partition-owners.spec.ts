@@ -93,6 +93,7 @@ describe('partitionOwners', () => {
     ['E_STORE_MEMORY', 'store_away', 'words'],
     ['E_LEASE_UNCERTAIN', 'lease_lost', 'another node'],
     ['E_LANE_FULL', 'mailbox_full', 'alert:noc'],
+    ['E_SPILL_FULL', 'mailbox_full', 'alert:noc, and the outbox'],
     ['E_EVENT_BREAKS_HANDLER', 'message_fails', 'E_EVENT_BREAKS_HANDLER'],
   ] as const) {
     it(`says ${reason} of a partition that waits with ${code}, and of no other`, () => {

@@ -32,7 +32,6 @@ import type { OpenedStore } from '../../runtime/durable/store-under-test.ts';
 import { specRedisUrl } from '../../support/servers.ts';
 
 const PARTITIONS = 4;
-const STORE_NAME = 'lineage-spec';
 const HOST = 'core-rtr-01';
 const HERE = partitionOf(HOST, PARTITIONS);
 const NOW_MS = Date.now();
@@ -83,7 +82,7 @@ describe('The way of an event', function () {
     const port = lineagePort({
       log: new PostgresLineageLog(database.connection),
       store: redis.store,
-      outbox: new PostgresAlertOutbox(database.connection, STORE_NAME),
+      outbox: new PostgresAlertOutbox(database.connection, 'spec'),
       partitions: PARTITIONS,
       clock: { wallMs: () => NOW_MS } as LineagePortOptions['clock'],
       auditPolicy: () => policy,
@@ -492,12 +491,13 @@ describe('The way of an event', function () {
     const away = async (): Promise<never> => {
       throw Object.assign(new Error('away'), { code: 'E_STORE_AWAY', kind: 'transient' });
     };
-    const during = await trace(id, { store: { read: away, partsLeft: away, ledger: away } });
+    const store = { read: away, partsLeft: away, ledger: away };
+    const during = await trace(id, { store });
     expect(during.state).to.equal('forwarding');
     expect(during.explanation).to.match(/cannot be told now/);
     expect(during.event?.alerts[0]?.state).to.equal('unknown');
     await deliver(alert);
-    expect(await trace(id, { store: { read: away, partsLeft: away, ledger: away } })).to.include({
+    expect(await trace(id, { store })).to.include({
       state: 'forwarded',
     });
   });
