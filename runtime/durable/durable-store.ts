@@ -377,6 +377,8 @@ export interface DurableStore {
   commit(request: CommitRequest): Promise<CommitResult>;
   /** Members that are due, earliest first; they stay until a commit removes them. */
   takeDue(partition: number, set: string, limit: number): Promise<DueMembers>;
+  /** Members of a delayed set whether due or not, earliest first, `limit` of them after the first `skip`. */
+  listDelayed(partition: number, set: string, skip: number, limit: number): Promise<Buffer[]>;
   /** Takes a free, expired or own lease. The epoch grows by each acquiring, so that an older incarnation is fenced. */
   acquire(partition: number, laneGroup: string, nonce: string, ttlMs: number): Promise<AcquireResult>;
   /** Prolongs own leases, also expired ones that nobody took. One round trip; one result per partition, in order. */

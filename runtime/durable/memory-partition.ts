@@ -56,6 +56,10 @@ export class MemoryPartition {
   set(name: string): Map<string, number> {
     return inMap(this.sets, name, () => new Map<string, number>());
   }
+  /** A delayed set, earliest first. */
+  byDueTime(name: string): [key: string, dueAtMs: number][] {
+    return [...(this.sets.get(name) ?? [])].sort(([a, aDue], [b, bDue]) => aDue - bDue || (a < b ? -1 : 1));
+  }
   /** The id sum of the lane's last entry; a new lane starts behind every id that a lost one may have used. */
   top(lane: string): number {
     const known = this.fields.get(`lane:${lane}:sequence`);

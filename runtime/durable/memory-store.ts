@@ -275,9 +275,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
     async takeDue(partition, set, limit) {
       checkLane(set);
       const nowMs = clock.wallMs();
-      const members = [...(partitionOf(partition).sets.get(set) ?? [])].sort(
-        ([a, aDue], [b, bDue]) => aDue - bDue || (a < b ? -1 : 1),
-      );
+      const members = partitionOf(partition).byDueTime(set);
       const next = members.find(([, dueAtMs]) => dueAtMs > nowMs);
       return {
         members: members
@@ -286,6 +284,12 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): DurableStor
           .map(([key, dueAtMs]) => ({ payload: Buffer.from(key, 'latin1'), dueAtMs })),
         nextDueInMs: next === undefined ? undefined : next[1] - nowMs,
       };
+    },
+
+    async listDelayed(partition, set, skip, limit) {
+      checkLane(set);
+      const members = partitionOf(partition).byDueTime(set);
+      return members.slice(skip, skip + limit).map(([key]) => Buffer.from(key, 'latin1'));
     },
 
     async acquire(partition, laneGroup, nonce, ttlMs) {

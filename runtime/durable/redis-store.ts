@@ -244,6 +244,12 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       return { members, nextDueInMs: next < 0 ? undefined : next };
     },
 
+    async listDelayed(partition, set, skip, limit): Promise<Buffer[]> {
+      checkPartition(partition);
+      checkLane(set);
+      return (await command('ZRANGE', keyOf(partition, set), skip, skip + limit - 1)) as Buffer[];
+    },
+
     async acquire(partition, laneGroup, nonce, ttlMs): Promise<AcquireResult> {
       checkPartition(partition);
       checkLease(laneGroup, nonce, ttlMs);

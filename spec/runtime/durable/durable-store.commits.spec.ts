@@ -128,6 +128,24 @@ describeEveryStore('commits', (under) => {
       expect((await under.store.ledger(0, QUESTION)).measured.delayed).to.deep.equal({ later: 1 });
     });
 
+    it('lists delayed members whether they are due or not, the earliest first, in pages', async () => {
+      const token = await own(under.store);
+      const add = (text: string, delayMs: number) => ({
+        set: 'later',
+        payload: Buffer.from(text),
+        delayMs,
+        bounds: { entriesMax: 10, bytesMax: 1_000 },
+      });
+      const list = async (skip: number, limit: number): Promise<string[]> =>
+        (await under.store.listDelayed(0, 'later', skip, limit)).map(String);
+      expect(await list(0, 10)).to.deep.equal([]);
+      const delayed = [add('c', 60_000), add('a', 0), add('b', 30_000)];
+      await under.store.commit(commitOf(token, { delayed }));
+      expect(await list(0, 10)).to.deep.equal(['a', 'b', 'c']);
+      expect(await list(1, 1)).to.deep.equal(['b']);
+      expect(await list(3, 10)).to.deep.equal([]);
+    });
+
     it('bounds delayed sets, and takes a member back under a later time at the bound [S-63]', async () => {
       const token = await own(under.store);
       const bounds = { entriesMax: 2, bytesMax: 4 };
