@@ -92,6 +92,7 @@ export class MuttNode {
   readonly #histories: readonly { start(): void; stop(): void }[];
   /** Everything that runs, by id, for an operator's restart. */
   readonly #running = new Map<string, RunningChild>();
+  #mayHaveServed = false;
   #ground: Ground | undefined;
   readonly #stopping = new AbortController();
 
@@ -203,6 +204,11 @@ export class MuttNode {
     });
   }
 
+  /** Gateways have begun to start, and take events as soon as they listen: before the last part has started. */
+  get mayHaveServed(): boolean {
+    return this.#mayHaveServed;
+  }
+
   /** Settles when the tree has ended, whoever ended it. */
   get exited(): Promise<ExitReason> {
     return this.#tree.exited;
@@ -241,7 +247,12 @@ export class MuttNode {
       this.#stores(),
       this.#child('ground', this.#startGround, STOP_MS),
       this.#child(admin.id, admin.start, STOP_MS),
-      ...groups.map(({ id, start }) => this.#group(id, start)),
+      ...groups.map(({ id, start }) =>
+        this.#group(id, (request) => {
+          this.#mayHaveServed ||= id === 'gateways';
+          return start(request);
+        }),
+      ),
       // Last: nothing waits for it, and events are taken without it.
       this.#child(this.#ownAlerts.id, this.#ownAlerts.start, STOP_MS),
     ];

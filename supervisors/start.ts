@@ -36,7 +36,7 @@ const PORT_NAMES = ['ingest', 'health', 'admin'] as const;
 type PortName = (typeof PORT_NAMES)[number];
 const CLIENT_CERTIFICATE = ' --tls-cert-file client.crt --tls-key-file client.key';
 
-/** Gives the exit code: 0 after a stop that was asked for, 1 when the node gave up. Interrupted while it starts: E_INTERRUPTED. */
+/** Gives the exit code: 0 after a stop that was asked for, 1 when the node gave up. Interrupted before it could take events: E_INTERRUPTED. */
 export async function runStart(options: StartOptions): Promise<number> {
   const { config, io, signal, version } = options;
   const directory = openDataDirectory({ path: options.dataDir });
@@ -75,7 +75,10 @@ export async function runStart(options: StartOptions): Promise<number> {
       if (signal.aborted) {
         say('stopping before everything has started\n');
         await node.stop();
+        stopTrimming();
         say('stopped\n');
+        // It was ready for whoever asked: what it took is finished, so that this is a stop like any other.
+        if (node.mayHaveServed) return 0;
       }
       throw thrown;
     }
