@@ -191,6 +191,11 @@ const TABLE = {
     description: 'Longest wait before an alert is sent again.',
     reacts: 'every forward thread, from the next failure on',
   }),
+  'forward.retry.ageMaxMs': integer('ms', HOUR_MS / 4, 100, 24 * HOUR_MS, {
+    description:
+      'How long one alert is tried again, eight times at least, while its destination takes others; later alerts of its signature wait behind it. Then it is a dead letter, which is replayed without a person.',
+    reacts: 'every forward thread, from the next failure on',
+  }),
   'forward.breaker.baseMs': integer('ms', 500, 10, HOUR_MS, {
     description:
       'First pause of a destination that is down, until it is probed; it doubles with every failed probe.',

@@ -20,6 +20,7 @@ export interface ForwardOptions extends Pick<SettlementsOptions, 'store' | 'toke
   /** No delivery may take longer, whatever its destination says: a lease must outlast it. */
   timeoutMsMax: number;
   retryBackoffMs: LaneOptions['backoffMs'];
+  retryAgeMaxMs?: () => number;
   breakerMs: LaneOptions['breakerMs'];
   /** What all who send to a destination share: its rate and its breaker. */
   pace: SharedPace;

@@ -6,8 +6,8 @@
  * window of each destination and by what is settled during one reading.
  */
 
-/** How alerts are found: reading the lanes, and looking for delayed ones that are due. */
-export type Reading = 'lanes' | 'due';
+/** How alerts are found: reading the lanes, looking for delayed ones that are due, and reading the places of followers. */
+export type Reading = 'lanes' | 'due' | 'followers';
 
 /** Some are never read again: their commit was done after all. The oldest go. */
 const DELIVERED_MAX = 65_536;
@@ -15,7 +15,11 @@ const DELIVERED_MAX = 65_536;
 export class HeldAlerts {
   readonly #held = new Map<string, Set<string>>();
   readonly #delivered = new Set<string>();
-  readonly #left: Readonly<Record<Reading, Set<string>>> = { lanes: new Set(), due: new Set() };
+  readonly #left: Readonly<Record<Reading, Set<string>>> = {
+    lanes: new Set(),
+    due: new Set(),
+    followers: new Set(),
+  };
 
   sizeOf(destination: string): number {
     return this.#held.get(destination)?.size ?? 0;
@@ -27,12 +31,14 @@ export class HeldAlerts {
   }
 
   /** False for one that is held already or has left since this reading began. */
-  take(destination: string, id: string, reading: Reading): boolean {
+  isNew(destination: string, id: string, reading: Reading): boolean {
+    return this.#held.get(destination)?.has(id) !== true && !this.#left[reading].has(id);
+  }
+
+  take(destination: string, id: string): void {
     let held = this.#held.get(destination);
     if (held === undefined) this.#held.set(destination, (held = new Set()));
-    if (held.has(id) || this.#left[reading].has(id)) return false;
     held.add(id);
-    return true;
   }
 
   /** It stays in its mailbox and may be taken again. */

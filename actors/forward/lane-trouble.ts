@@ -54,9 +54,12 @@ export function readWhy(why: string): LastFailure | undefined {
   return undefined;
 }
 
+/** Its credential cannot be read here, or not be used: nothing was sent, and other nodes may well send. */
+export function isOfThisNode({ error }: Pick<Failure, 'error'>): boolean {
+  return error.startsWith('E_SECRET_');
+}
+
 /** What it is while its breaker is open. */
-export function openTrouble({ reason, last_error }: LastFailure): LaneTrouble {
-  // Its reason is that of a credential too, and nobody has refused it.
-  if (last_error.startsWith('E_SECRET_')) return 'secret_unreadable';
+export function openTrouble({ reason }: LastFailure): LaneTrouble {
   return reason === 'auth' ? 'unauthorized' : 'down';
 }

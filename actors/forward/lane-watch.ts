@@ -10,7 +10,7 @@ import type { LogLevel } from '../../runtime/actor.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { PaceAnswer } from '../../runtime/durable/pace.ts';
 import type { DeliveryFailure, DeliveryOutcome } from '../ports.ts';
-import { lastFailure, openTrouble, readWhy } from './lane-trouble.ts';
+import { isOfThisNode, lastFailure, openTrouble, readWhy } from './lane-trouble.ts';
 import type { Failure, LaneTrouble, LastFailure } from './lane-trouble.ts';
 import type { BreakerState } from './lane.ts';
 
@@ -71,6 +71,8 @@ export class LaneWatch {
 
   /** What all who send to it know, whoever has found it out. */
   noteShared(name: string, { isOpen, failures, openSinceMs, why }: PaceAnswer): void {
+    // A trouble of this node is no affair of others, and their success does not end it.
+    if (this.#lanes.get(name)?.report?.state === 'secret_unreadable') return;
     if (failures === 0) this.#clear(name);
     const last = isOpen ? readWhy(why) : undefined;
     if (last === undefined) return;
@@ -168,7 +170,7 @@ function troubleOf(
   { breaker, failuresInRow }: { breaker: BreakerState; failuresInRow: number },
 ): LaneTrouble | undefined {
   if (outcome.kind === 'unauthorized') return 'unauthorized';
-  if (outcome.error.startsWith('E_SECRET_')) return 'secret_unreadable';
+  if (isOfThisNode(outcome)) return 'secret_unreadable';
   if (breaker !== 'closed') return 'down';
   return failuresInRow >= FAILURES_TO_TELL ? 'failing' : undefined;
 }

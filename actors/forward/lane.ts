@@ -6,7 +6,8 @@
  *
  * Invariants: alerts of one signature leave one after another, in their order; never more than `concurrency` at once,
  * never without a token; while the destination is down (breaker open) only a probe is sent and no attempt is charged;
- * an alert that fails while others get through is set aside with its own back-off, so that it blocks nobody.
+ * an alert that fails while others get through is set aside with its own back-off, for a while: then it dies; who holds the lane keeps what comes
+ * after it of its signature out of it meanwhile (signature-queues.ts), so that it blocks its signature and nothing else.
  *
  * A backlog is what has waited while nothing was sent: the breaker open, a rest asked for, or somebody's pause. Of a
  * backlog an alert that was never sent is superseded as soon as a later one of its signature and partition waits. That
@@ -17,65 +18,21 @@
  */
 import { FAILURES_TO_OPEN } from '../../runtime/durable/pace.ts';
 import type { PaceAnswer, PaceNews } from '../../runtime/durable/pace.ts';
-import type { Alert } from '../event.ts';
-import type { DeliveryOutcome, UnsentReason } from '../ports.ts';
-import { whyOf } from './lane-trouble.ts';
+import type { DeliveryOutcome } from '../ports.ts';
+import type { LaneAction, LaneItem, LaneOptions, LanePace, LaneWish, Unsent } from './lane-options.ts';
+import { isOfThisNode, whyOf } from './lane-trouble.ts';
 import type { Failure } from './lane-trouble.ts';
+import { NO_NEWS, TAKEN, added } from './pace-news.ts';
 import { TokenPurse } from './token-purse.ts';
 
-export interface LaneItem {
-  alert: Alert;
-  partition: number;
-  /** Deliveries that failed while the destination was up. */
-  attempts: number;
-  /** Somebody wants it sent although it was refused before. */
-  isReplay?: boolean;
-}
-
-export interface LaneOptions {
-  concurrency: number;
-  ratePerSecond: number;
-  /** An alert that was received longer ago is not sent when its turn comes; null: however long ago. */
-  staleAfterMs: number | null;
-  /** Whether backlogs are reduced to the latest of each signature. */
-  collapse: boolean;
-  /** ms since 1970, for the age of alerts. */
-  wallMs: () => number;
-  /** Delay before attempt n+1 of one alert, n from 1. */
-  backoffMs: (attempts: number) => number;
-  /** Pause of the whole lane after the n-th failed probe in a row, n from 1. */
-  breakerMs: (failures: number) => number;
-}
-
-/** What the caller has to do with an alert after a delivery. */
-export type LaneAction<I> =
-  | { kind: 'delivered'; item: I }
-  | { kind: 'superseded'; item: I }
-  | { kind: 'dead'; item: I; outcome: Extract<DeliveryOutcome, { kind: 'refused' }> }
-  /** Store it away until it is due again; it is no longer the lane's. */
-  | { kind: 'delay'; item: I; delayMs: number }
-  /** It stays in the lane and will be offered by `next` again. */
-  | { kind: 'kept'; item: I };
-
-/** An alert that ends without being sent; `ended` must follow when that is committed. */
-export interface Unsent<I> {
-  item: I;
-  reason: UnsentReason;
-}
-
-export type LanePace = Pick<LaneOptions, 'concurrency' | 'ratePerSecond' | 'staleAfterMs' | 'collapse'>;
-
-/** What to ask for, and to tell. */
-export interface LaneWish {
-  wanted: number;
-  returned: number;
-  news?: PaceNews;
-}
+export type { LaneAction, LaneItem, LaneOptions, LanePace, LaneWish, Unsent } from './lane-options.ts';
 
 /** When the pace could not be asked, it is asked again after so long. */
 const ASK_AGAIN_MS = 200;
 /** Attempts of one alert, others getting through, after which it is stored away. */
 const ATTEMPTS_TO_DELAY = 3;
+/** No alert dies of its age before so many: an outage makes alerts old, and says nothing about them. */
+const ATTEMPTS_TO_DIE = 8;
 
 export type BreakerState = 'closed' | 'open' | 'probing';
 
@@ -89,17 +46,6 @@ interface Waiting<I> {
   isBacklog: boolean;
 }
 
-const NO_NEWS: PaceNews = {
-  hasSucceeded: false,
-  failures: 0,
-  mustOpen: false,
-  openMs: 0,
-  restMs: 0,
-  why: '',
-};
-
-const TAKEN: PaceNews = { ...NO_NEWS, hasSucceeded: true };
-
 export class Lane<I extends LaneItem> {
   #options: LaneOptions;
   readonly #waiting: Waiting<I>[] = [];
@@ -107,7 +53,7 @@ export class Lane<I extends LaneItem> {
   readonly #busySignatures = new Set<string>();
   readonly #purse = new TokenPurse();
   #unsent: Unsent<I>[] = [];
-  /** Alerts that are superseded and not committed yet, by signature. */
+  /** Alerts of which it is not committed yet that they are superseded or dead, by signature: none must pass them. */
   readonly #ending = new Map<string, number>();
   #isPaused = false;
   /** As all senders have it, and this one's own news beside. */
@@ -124,6 +70,9 @@ export class Lane<I extends LaneItem> {
   #askAtMs = 0;
   /** The pace could not be asked: neither asked nor told anything before. */
   #silentUntilMs = 0;
+  /** Until then this node sends nothing, for a trouble of its own, after so many in a row. */
+  #holdUntilMs = 0;
+  #ownTroubles = 0;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -150,11 +99,12 @@ export class Lane<I extends LaneItem> {
 
   /** Whether nothing is sent for now, whatever the destination does. */
   isHeldUp(nowMs: number): boolean {
-    return this.#isPaused || this.#breaker !== 'closed' || nowMs < this.#resumeAtMs;
+    return this.#isPaused || this.#breaker !== 'closed' || nowMs < this.#startAtMs();
   }
 
-  offer(item: I, nowMs: number): void {
-    const isBacklog = this.isHeldUp(nowMs);
+  /** `hasWaited`: for an alert of its signature that was set aside, so that it is of a backlog. */
+  offer(item: I, nowMs: number, hasWaited = false): void {
+    const isBacklog = hasWaited || this.isHeldUp(nowMs);
     this.#waiting.push({ item, notBeforeMs: 0, probes: 0, wasSent: item.attempts > 0, isBacklog });
     this.#supersedeBefore(this.#waiting.length - 1);
   }
@@ -165,13 +115,32 @@ export class Lane<I extends LaneItem> {
     this.#isPaused = isPaused;
   }
 
-  /** All that waits ends unsent, but for what is replayed. */
-  mute(): void {
-    for (const waiting of this.#waiting.splice(0)) {
-      const { item } = waiting;
-      if (item.isReplay === true) this.#waiting.push(waiting);
-      else this.#unsent.push({ item, reason: 'muted' });
+  /** All that waits ends unsent, but for what is replayed: that is given back. */
+  mute(): I[] {
+    const { true: replays = [], false: others = [] } = Object.groupBy(this.#waiting.splice(0), ({ item }) =>
+      item.isReplay === true ? 'true' : 'false',
+    );
+    for (const { item } of others) this.#unsent.push({ item, reason: 'muted' });
+    return replays.map(({ item }) => item);
+  }
+
+  /** Gives back, in their order, those of a signature and partition that wait. */
+  withdraw(signature: string, partition: number): I[] {
+    const isOf = ({ item }: Waiting<I>): boolean =>
+      item.partition === partition && item.alert.signature === signature;
+    const found = this.#waiting.filter(isOf);
+    if (found.length > 0) {
+      const others = this.#waiting.filter((waiting) => !isOf(waiting));
+      this.#waiting.splice(0, this.#waiting.length, ...others);
     }
+    return found.map(({ item }) => item);
+  }
+
+  /** Ends an alert that never was in here, for one that comes after it. */
+  supersede(earlier: I, later: I): void {
+    later.alert.count += earlier.alert.count;
+    this.#beginEnd(earlier);
+    this.#unsent.push({ item: earlier, reason: 'superseded' });
   }
 
   /** What has ended unsent since the last time, to be committed. */
@@ -181,12 +150,23 @@ export class Lane<I extends LaneItem> {
     return unsent;
   }
 
-  /** The end of an unsent alert is committed, or void: then all that waits is read again. */
-  ended({ item: { alert }, reason }: Unsent<I>): void {
-    if (reason !== 'superseded') return;
-    const left = (this.#ending.get(alert.signature) ?? 1) - 1;
-    if (left > 0) this.#ending.set(alert.signature, left);
-    else this.#ending.delete(alert.signature);
+  /**
+   * The end of a superseded alert or of a dead letter is committed, or void: then all that waits is read again. To be
+   * called for each.
+   */
+  ended({ alert: { signature } }: I): void {
+    const left = (this.#ending.get(signature) ?? 1) - 1;
+    if (left > 0) this.#ending.set(signature, left);
+    else this.#ending.delete(signature);
+  }
+
+  /** Nothing is sent before. */
+  #startAtMs(): number {
+    return Math.max(this.#resumeAtMs, this.#holdUntilMs);
+  }
+
+  #beginEnd({ alert: { signature } }: I): void {
+    this.#ending.set(signature, (this.#ending.get(signature) ?? 0) + 1);
   }
 
   #noteBacklog(): void {
@@ -206,9 +186,7 @@ export class Lane<I extends LaneItem> {
       if (!isBacklog || wasSent || item.isReplay === true || item.alert.signature !== signature) continue;
       if (item.partition !== later.item.partition) continue;
       this.#waiting.splice(before, 1);
-      later.item.alert.count += item.alert.count;
-      this.#ending.set(signature, (this.#ending.get(signature) ?? 0) + 1);
-      this.#unsent.push({ item, reason: 'superseded' });
+      this.supersede(item, later.item);
     }
   }
 
@@ -255,7 +233,7 @@ export class Lane<I extends LaneItem> {
     const dueMs = this.#breaker === 'closed' ? this.#nextDueAtMs(nowMs) - nowMs : 0;
     if (dueMs === Infinity) return undefined;
     const askMs = this.#mayTake(nowMs) ? 0 : Math.max(this.#askAtMs, this.#silentUntilMs) - nowMs;
-    return Math.ceil(Math.max(askMs, dueMs, this.#resumeAtMs - nowMs, 1));
+    return Math.ceil(Math.max(askMs, dueMs, this.#startAtMs() - nowMs, 1));
   }
 
   /** What is to be asked now; then `allow` or `notAllowed` must follow. */
@@ -314,12 +292,17 @@ export class Lane<I extends LaneItem> {
       case 'refused':
         // The destination is well: it read the alert and will never take it.
         this.#succeed();
+        this.#beginEnd(item);
         return { kind: 'dead', item, outcome };
       case 'unauthorized':
         // No alert is at fault: the lane waits until somebody has mended the credential.
         this.#fail(outcome, nowMs, true);
         return this.#keep(waiting);
       case 'retry':
+        if (isOfThisNode(outcome)) {
+          this.#holdHere(nowMs);
+          return this.#keep(waiting);
+        }
         return this.#retry(waiting, outcome, nowMs);
     }
   }
@@ -329,7 +312,19 @@ export class Lane<I extends LaneItem> {
     // At every delivery: nothing is made where nothing is new.
     this.#news = this.#news === NO_NEWS ? TAKEN : added(this.#news, TAKEN);
     this.#failuresInRow = 0;
+    this.#ownTroubles = 0;
     this.#close();
+  }
+
+  /** Nothing was sent, and it says nothing about the destination: others go on sending there. */
+  #holdHere(nowMs: number): void {
+    if (this.#breaker === 'probing') this.#breaker = 'open';
+    // Those that were begun together have one trouble.
+    if (nowMs < this.#holdUntilMs) return;
+    const wasHeldUp = this.isHeldUp(nowMs);
+    this.#ownTroubles += 1;
+    this.#holdUntilMs = nowMs + this.#options.breakerMs(this.#ownTroubles);
+    if (!wasHeldUp) this.#noteBacklog();
   }
 
   #retry(
@@ -342,11 +337,24 @@ export class Lane<I extends LaneItem> {
       waiting.probes += 1;
       return this.#keep(waiting);
     }
-    waiting.item.attempts += 1;
-    const delayMs = outcome.retryAfterMs ?? this.#options.backoffMs(waiting.item.attempts);
-    if (waiting.item.attempts >= ATTEMPTS_TO_DELAY) return { kind: 'delay', item: waiting.item, delayMs };
+    const { item } = waiting;
+    item.attempts += 1;
+    item.triedSinceMs ??= this.#options.wallMs();
+    if (this.#isTriedEnough(item)) {
+      this.#beginEnd(item);
+      return { kind: 'dead', item, outcome };
+    }
+    const delayMs = outcome.retryAfterMs ?? this.#options.backoffMs(item.attempts);
+    if (item.attempts >= ATTEMPTS_TO_DELAY) return { kind: 'delay', item, delayMs };
     waiting.notBeforeMs = nowMs + delayMs;
     return this.#keep(waiting);
+  }
+
+  /** One that is replayed has been tried before: whoever replays it waits longer before the next time. */
+  #isTriedEnough({ attempts, triedSinceMs = 0, isReplay }: I): boolean {
+    if (isReplay === true) return attempts >= ATTEMPTS_TO_DELAY;
+    const { wallMs, retryAgeMaxMs = () => Infinity } = this.#options;
+    return attempts >= ATTEMPTS_TO_DIE && wallMs() - triedSinceMs >= retryAgeMaxMs();
   }
 
   /** Puts it back where it was: before everything that came after it. */
@@ -390,7 +398,7 @@ export class Lane<I extends LaneItem> {
 
   /** Whatever the shared pace says. */
   #isHeldBack(nowMs: number): boolean {
-    if (this.#isPaused || nowMs < this.#resumeAtMs || this.#inFlight.size >= this.#options.concurrency)
+    if (this.#isPaused || nowMs < this.#startAtMs() || this.#inFlight.size >= this.#options.concurrency)
       return true;
     return this.#breaker !== 'closed' && this.#inFlight.size > 0;
   }
@@ -402,7 +410,7 @@ export class Lane<I extends LaneItem> {
   /** Tokens to ask for: for what could be sent as far as this lane knows. */
   #wanted(nowMs: number): number {
     this.#purse.expire(nowMs);
-    if (this.#isPaused || this.#waiting.length === 0 || nowMs < Math.max(this.#resumeAtMs, this.#askAtMs))
+    if (this.#isPaused || this.#waiting.length === 0 || nowMs < Math.max(this.#startAtMs(), this.#askAtMs))
       return 0;
     if (this.#breaker !== 'closed') {
       const isProbePossible = this.#inFlight.size === 0 && !this.#mayTake(nowMs);
@@ -457,18 +465,4 @@ export class Lane<I extends LaneItem> {
     });
     return best;
   }
-}
-
-/** Both, one after the other. */
-function added(before: PaceNews, after: PaceNews): PaceNews {
-  if (before === after) return after;
-  if (after.hasSucceeded) return { ...after, restMs: Math.max(before.restMs, after.restMs) };
-  return {
-    hasSucceeded: before.hasSucceeded,
-    failures: before.failures + after.failures,
-    mustOpen: before.mustOpen || after.mustOpen,
-    openMs: Math.max(before.openMs, after.openMs),
-    restMs: Math.max(before.restMs, after.restMs),
-    why: after.why === '' ? before.why : after.why,
-  };
 }

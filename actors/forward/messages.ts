@@ -14,6 +14,10 @@ export function retrySet(destination: string): string {
   return `retry:${destination}`;
 }
 
+export function isRetrySet(set: string): boolean {
+  return set.startsWith('retry:');
+}
+
 /** What all who send to a destination share of its pace. */
 export function sharedPaceOf(destination: string): string {
   return `dest:${destination}`;
@@ -31,6 +35,8 @@ export const DEAD_LANE = 'dead';
 export interface StoredAlert {
   alert: Alert;
   attempts: number;
+  /** When it first failed while its destination took others, since it is in its lane. */
+  triedSinceMs?: number;
   firstFailedAtMs?: number;
   lastFailedAtMs?: number;
   reason?: string;

@@ -59,13 +59,14 @@ export function deadPlan(payload: Buffer, bounds: OutcomeBounds): CommitPlan {
 
 /** Notes with the alert how its last delivery failed, for whoever gets it next. */
 export function rememberFailure(
-  { stored, attempts }: { stored: StoredAlert; attempts: number },
+  { stored, attempts, triedSinceMs }: { stored: StoredAlert; attempts: number; triedSinceMs?: number },
   outcome: DeliveryOutcome,
   nowMs: number,
 ): void {
   if (outcome.kind === 'delivered' || outcome.kind === 'superseded') return;
   Object.assign(stored, {
     attempts,
+    ...(triedSinceMs === undefined ? {} : { triedSinceMs }),
     firstFailedAtMs: stored.firstFailedAtMs ?? nowMs,
     lastFailedAtMs: nowMs,
     reason: outcome.reason,

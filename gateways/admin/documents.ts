@@ -385,6 +385,20 @@ const progress = {
   /** Until it is empty at the present pace: 0 when it is, null while it does not get emptier or that is not known yet. */
   eta_seconds: orNull(count),
 };
+const setAsideDocument = Type.Object(
+  {
+    alert_id: Type.String(),
+    signature: Type.String(),
+    /** Failed so far, while the destination took others. */
+    attempts: count,
+    /** Of the last failure. */
+    reason: orNull(Type.String()),
+    last_failed_at: orNull(time),
+  },
+  { title: 'SetAside' },
+);
+export type SetAsideDocument = Static<typeof setAsideDocument>;
+
 const mailboxDocument = Type.Object(
   {
     /** `ingest`, `alert:<destination>` or `dead`. */
@@ -396,6 +410,8 @@ const mailboxDocument = Type.Object(
     outbox: count,
     /** When its first entry was stored; null without one. */
     oldest_at: orNull(time),
+    /** Alerts that are tried again later, those first due; later ones of their signatures wait behind them. */
+    set_aside: Type.Array(setAsideDocument),
     ...progress,
   },
   { title: 'Mailbox' },

@@ -110,6 +110,8 @@ const alertDocument = Type.Object({
       oldest_at: orNull(time),
       /** What holds it back; null while it is read on. */
       paused: orNull(Type.String()),
+      /** The alert of its signature that is tried again before it is sent; null without one. */
+      waits_behind: orNull(Type.String()),
     }),
   ),
   /** Where it waits while its mailbox is full; null while it does not wait there, or when that is not known. */

@@ -38,12 +38,13 @@ import { auditLogDocument } from './documents.ts';
 import { findInOutbox } from './find-in-outbox.ts';
 import { findWaiting } from './find-waiting.ts';
 import type { WaitingLook } from './find-waiting.ts';
+import { aheadOf } from './set-aside.ts';
 import { stateOf } from './lineage-state.ts';
 import { normalizedEventDocument } from './rule-trial-documents.ts';
 
 export interface LineagePortOptions {
   log: PostgresLineageLog;
-  store: Pick<DurableStore, 'read' | 'partsLeft' | 'ledger'>;
+  store: Pick<DurableStore, 'read' | 'partsLeft' | 'ledger' | 'listDelayed'>;
   outbox: Pick<PostgresAlertOutbox, 'find'>;
   partitions: number;
   clock: Clock;
@@ -258,7 +259,7 @@ class Tracer {
       letter !== undefined && !['delivered', 'superseded', 'discarded'].includes(letter.state);
     const dead = ids.filter((id) => isOpen(letters.get(id)) && !receipts.has(id)).length;
     const untold = ids.filter((id) => !letters.has(id) && !receipts.has(id)).length;
-    return alerts.map((alert): LineageAlertDocument => {
+    const describe = async (alert: (typeof alerts)[number]): Promise<LineageAlertDocument> => {
       const receipt = receipts.get(alert.id);
       const letter = letters.get(alert.id);
       const state = alertState(receipt, letter, { open, dead, untold });
@@ -274,10 +275,16 @@ class Tracer {
         mailbox:
           state !== 'waiting' || mailbox === undefined
             ? null
-            : { depth: mailbox.depth, oldest_at: mailbox.oldest_at, paused: mailbox.paused?.detail ?? null },
+            : {
+                depth: mailbox.depth,
+                oldest_at: mailbox.oldest_at,
+                paused: mailbox.paused?.detail ?? null,
+                waits_behind: await this.#aheadOf(partition, alert),
+              },
         outbox: state === 'waiting' ? (outside.get(alert.id) ?? null) : null,
       };
-    });
+    };
+    return Promise.all(alerts.map(describe));
   }
 
   /** How many alerts of an event have not ended; undefined when Redis does not say. */
@@ -295,6 +302,18 @@ class Tracer {
     } catch (thrown) {
       if (kindOf(thrown) !== 'transient') throw thrown;
       return undefined;
+    }
+  }
+
+  async #aheadOf(
+    partition: number,
+    alert: { id: string; destination: string; signature: string },
+  ): Promise<string | null> {
+    try {
+      return (await aheadOf(this.#options.store, partition, alert)) ?? null;
+    } catch (thrown) {
+      if (kindOf(thrown) !== 'transient') throw thrown;
+      return null;
     }
   }
 

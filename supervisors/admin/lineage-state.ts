@@ -117,17 +117,24 @@ function decided(decision: string, alerts: readonly LineageAlertDocument[]): Sta
   }
   if (waits.length > 0) {
     const reasons = alerts.flatMap(({ mailbox }) => mailbox?.paused ?? []);
-    const why = reasons.length === 0 ? '' : ` ${[...new Set(reasons)].join(' ')}`;
     const outside = alerts.flatMap(({ destination, outbox }) =>
       outbox === null
         ? []
         : [
-            ` The mailbox of ${destination} is full: it waits in the outbox, behind ${outbox.alerts_before} others.`,
+            `The mailbox of ${destination} is full: it waits in the outbox, behind ${outbox.alerts_before} others.`,
           ],
     );
+    const behind = alerts.flatMap(({ destination, mailbox }) =>
+      mailbox === null || mailbox.waits_behind === null
+        ? []
+        : [
+            `For ${destination} it waits behind alert ${mailbox.waits_behind} of its signature, which is tried again.`,
+          ],
+    );
+    const why = [...new Set([...outside, ...reasons, ...behind])].map((sentence) => ` ${sentence}`).join('');
     return {
       state: 'forwarding',
-      explanation: `${began}; its alert for ${list(waits)} is on its way.${outside.join('')}${why}`,
+      explanation: `${began}; its alert for ${list(waits)} is on its way.${why}`,
     };
   }
   return { state: lastState(alerts), explanation: ended(began, alerts) };

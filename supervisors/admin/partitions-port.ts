@@ -2,15 +2,21 @@
  * The partitions with their mailboxes: who reads each, how much waits in it since when, what holds it back, and how long
  * it will take.
  */
-import { DEAD_LANE, alertLane } from '../../actors/forward/messages.ts';
+import { DEAD_LANE, alertLane, destinationOf, isRetrySet } from '../../actors/forward/messages.ts';
 import { INGEST_LANE, INPUT_LANES } from '../../actors/ingest/ingest-actor.ts';
 import type { LedgerPort, PartitionsPort } from '../../gateways/admin/admin-port.ts';
-import type { LedgerDocument, MailboxDocument, PauseDocument } from '../../gateways/admin/documents.ts';
+import type {
+  LedgerDocument,
+  MailboxDocument,
+  PauseDocument,
+  SetAsideDocument,
+} from '../../gateways/admin/documents.ts';
 import { START } from '../../runtime/durable/durable-store.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
 import type { PartitionOwner } from '../partition-owners.ts';
 import type { Books } from './books.ts';
 import { mailboxDepths } from './ledger-samples.ts';
+import { firstSetAside } from './set-aside.ts';
 
 export interface PartitionsPortOptions {
   store: DurableStore;
@@ -31,6 +37,7 @@ export function partitionsPort(options: PartitionsPortOptions): PartitionsPort {
       const oldest = await oldestEntries(store, partitions);
       const known = options.destinations().map(alertLane).sort();
       const ownerOf = new Map(owners.map((owner) => [`${owner.partition} ${owner.role}`, owner]));
+      const setAside = await setAsideOf(store, partitions);
       return partitions.map((book) => {
         const { partition } = book;
         const depths = mailboxDepths(book);
@@ -44,6 +51,7 @@ export function partitionsPort(options: PartitionsPortOptions): PartitionsPort {
             depth,
             outbox: book.outbox[mailbox]?.alerts ?? 0,
             oldest_at: oldest.get(`${partition} ${mailbox}`) ?? null,
+            set_aside: setAside.get(`${partition} ${mailbox}`) ?? [],
             paused,
             eta_seconds: paused === null || depth === 0 ? books.etaSeconds(partition, mailbox, depth) : null,
           };
@@ -97,6 +105,24 @@ function pauseOf(
     detail: 'There is no destination of this name any more: its alerts wait until there is one again.',
     since: null,
   };
+}
+
+/** Alerts that are tried again later, by partition and mailbox: the first of each. */
+async function setAsideOf(
+  store: DurableStore,
+  books: readonly PartitionBooks[],
+): Promise<Map<string, SetAsideDocument[]>> {
+  const places = books.flatMap(({ partition, delayed }) =>
+    Object.entries(delayed)
+      .filter(([set, members]) => members > 0 && isRetrySet(set))
+      .map(([set]) => ({ partition, destination: destinationOf(set) })),
+  );
+  const found = new Map<string, SetAsideDocument[]>();
+  for (const { partition, destination } of places) {
+    const first = await firstSetAside(store, partition, destination);
+    found.set(`${partition} ${alertLane(destination)}`, first);
+  }
+  return found;
 }
 
 /** When the first entry of each mailbox that holds any was stored, by partition and mailbox. */

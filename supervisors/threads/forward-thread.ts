@@ -99,6 +99,7 @@ export const threadMain: ThreadMain = async (host) => {
           const { 'forward.retry.baseMs': baseMs, 'forward.retry.delayMaxMs': delayMsMax } = inForce.settings;
           return retryDelayMs(attempts, Math.random, { baseMs, delayMsMax });
         },
+        retryAgeMaxMs: () => inForce.settings['forward.retry.ageMaxMs'],
         breakerMs: (failures) => {
           const { 'forward.breaker.baseMs': baseMs, 'forward.breaker.delayMaxMs': delayMsMax } =
             inForce.settings;

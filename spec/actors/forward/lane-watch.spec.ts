@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { LaneWatch } from '../../../actors/forward/lane-watch.ts';
+import type { PaceAnswer } from '../../../runtime/durable/pace.ts';
 import type { LaneReport } from '../../../actors/forward/lane-watch.ts';
 import type { DeliveryOutcome } from '../../../actors/ports.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -95,6 +96,16 @@ describe('LaneWatch', () => {
       'HTTP 401',
       'E_SECRET_UNAVAILABLE: the secret file:/run/noc cannot be read: ENOENT',
     ]);
+  });
+
+  it('keeps telling of a credential that cannot be read here, however well others send', () => {
+    watch.note('noc', NO_SECRET, { breaker: 'closed', failuresInRow: 0 });
+    watch.noteShared('noc', { isOpen: false, failures: 0, openSinceMs: 0, why: '' } as PaceAnswer);
+    look();
+    expect(changes.at(-1)?.map(({ state }) => state)).to.deep.equal(['secret_unreadable']);
+    watch.note('noc', DELIVERED, UP);
+    look();
+    expect(changes.at(-1)).to.deep.equal([]);
   });
 
   it('tells a destination that comes and goes twice a minute at most, and how it is at last', () => {

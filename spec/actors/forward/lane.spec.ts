@@ -58,15 +58,33 @@ class PacedLane {
   offer(each: LaneItem): void {
     this.#lane.offer(each, this.#nowMs);
   }
+  ended(each: LaneItem): void {
+    this.#lane.ended(each);
+  }
+  withdraw(signature: string, partition: number): LaneItem[] {
+    return this.#lane.withdraw(signature, partition);
+  }
   get breaker() {
     return this.#lane.breaker;
+  }
+  get failuresInRow() {
+    return this.#lane.failuresInRow;
   }
   get size() {
     return this.#lane.size;
   }
 }
 
-function laneOf(options: { concurrency?: number; ratePerSecond?: number } = {}): PacedLane {
+function laneOf({
+  retryAgeMaxMs,
+  wallMs = () => 0,
+  ...options
+}: {
+  concurrency?: number;
+  ratePerSecond?: number;
+  retryAgeMaxMs?: number;
+  wallMs?: () => number;
+} = {}): PacedLane {
   return new PacedLane({
     concurrency: options.concurrency ?? 4,
     ratePerSecond: options.ratePerSecond ?? 1_000,
@@ -74,7 +92,8 @@ function laneOf(options: { concurrency?: number; ratePerSecond?: number } = {}):
     breakerMs: (failures) => failures * 1_000,
     staleAfterMs: null,
     collapse: false,
-    wallMs: () => 0,
+    wallMs,
+    ...(retryAgeMaxMs === undefined ? {} : { retryAgeMaxMs: () => retryAgeMaxMs }),
   });
 }
 
@@ -86,7 +105,10 @@ async function openBreaker(lane: PacedLane): Promise<void> {
   }
 }
 
-describe('Lane', () => {
+describe('Lane', function () {
+  // A property is played many times.
+  this.timeout(60_000);
+
   it('sends up to its concurrency at once and no more', async () => {
     const lane = laneOf({ concurrency: 2 });
     ['a', 'b', 'c'].forEach((id) => lane.offer(item(id)));
@@ -186,6 +208,48 @@ describe('Lane', () => {
     expect(kinds).to.deep.equal(['kept', 'kept', 'delay']);
   });
 
+  it('gives up one that has been tried for long enough while others got through, and often enough', async () => {
+    const retryAgeMaxMs = 60_000;
+    const lane = laneOf({ retryAgeMaxMs, wallMs: () => wallMs });
+    let wallMs = 1_000;
+    const bad = item('bad');
+    const tryOnce = async (nowMs: number): Promise<string> => {
+      lane.offer(item(`well ${nowMs}`));
+      lane.offer(bad);
+      let kind = '';
+      for (let next = await lane.next(nowMs); next !== undefined; next = await lane.next(nowMs)) {
+        const action = lane.settle(next, next === bad ? failed : delivered, nowMs);
+        if (next === bad) kind = action.kind;
+        if (action.kind === 'kept') lane.withdraw('bad', 0);
+      }
+      return kind;
+    };
+    const kinds: string[] = [];
+    // Old enough from the second time on.
+    for (let n = 0; n < 8; n += 1, wallMs += retryAgeMaxMs) kinds.push(await tryOnce(n * 1_000));
+    expect(kinds).to.deep.equal(['kept', 'kept', 'delay', 'delay', 'delay', 'delay', 'delay', 'dead']);
+    expect(bad.triedSinceMs).to.equal(1_000);
+
+    // Often enough, and not old enough.
+    const young = { ...item('bad'), attempts: 20, triedSinceMs: wallMs - retryAgeMaxMs + 1 };
+    lane.offer(young);
+    lane.offer(item('well'));
+    const kindOf = async (wanted: LaneItem): Promise<string> => {
+      for (let next = await lane.next(20_000); next !== undefined; next = await lane.next(20_000)) {
+        const { kind } = lane.settle(next, next === wanted ? failed : delivered, 20_000);
+        if (next === wanted) return kind;
+      }
+      return 'not sent';
+    };
+    lane.ended(bad);
+    expect(await kindOf(young)).to.equal('delay');
+
+    // Whoever replays one waits longer than a lane does.
+    const replayed = { ...item('replayed'), attempts: 2, isReplay: true };
+    lane.offer(replayed);
+    expect(await kindOf(replayed)).to.equal('dead');
+  });
+
   it('gives up at once what the destination refuses for good', async () => {
     const lane = laneOf();
     lane.offer(item('a'));
@@ -222,6 +286,55 @@ describe('Lane', () => {
     expect((await lane.next(30_000))?.alert.id).to.equal('a');
   });
 
+  it('holds itself back for a trouble of this node, and tells nobody: the destination is well', async () => {
+    const lane = laneOf({ concurrency: 2 });
+    ['a', 'b', 'c'].forEach((id) => lane.offer(item(id)));
+    const unreadable: DeliveryOutcome = { kind: 'retry', reason: 'auth', error: 'E_SECRET_UNAVAILABLE: x' };
+    const began = [(await lane.next(0)) as LaneItem, (await lane.next(0)) as LaneItem];
+    for (const each of began) expect(lane.settle(each, unreadable, 0).kind).to.equal('kept');
+    expect([lane.breaker, began[0]?.attempts]).to.deep.equal(['closed', 0]);
+    expect(await lane.next(999)).to.equal(undefined);
+    expect(lane.waitMs(0)).to.equal(1_000);
+    for (let n = 2; n <= 9; n += 1) {
+      const next = (await lane.next(n * 100_000)) as LaneItem;
+      lane.settle(next, unreadable, n * 100_000);
+      // Longer each time.
+      expect(lane.waitMs(n * 100_000)).to.equal(n * 1_000);
+      expect(lane.breaker).to.equal('closed');
+    }
+    expect(lane.failuresInRow).to.equal(0);
+    for (let left = 3; left > 0; left -= 1) {
+      const next = (await lane.next(2_000_000)) as LaneItem;
+      expect(lane.settle(next, delivered, 2_000_000).kind).to.equal('delivered');
+    }
+  });
+
+  it('sends nothing of a signature behind a dead letter that is not committed', async () => {
+    const lane = laneOf({ concurrency: 3 });
+    lane.offer(item('a', 's'));
+    lane.offer(item('b', 's'));
+    lane.offer(item('c', 'other'));
+    const first = (await lane.next(0)) as LaneItem;
+    expect(lane.settle(first, refused, 0).kind).to.equal('dead');
+    expect((await lane.next(0))?.alert.id).to.equal('c');
+    expect(await lane.next(0)).to.equal(undefined);
+    lane.ended(first);
+    expect((await lane.next(0))?.alert.id).to.equal('b');
+  });
+
+  it('gives back what waits of one signature and partition, and keeps the rest', () => {
+    const lane = laneOf({});
+    const items = [item('a', 's'), item('b', 'other'), item('c', 's')];
+    items.forEach((each) => lane.offer(each));
+    const elsewhere = { ...item('d', 's'), partition: 9 };
+    lane.offer(elsewhere);
+    expect(lane.withdraw('s', items[0]?.partition ?? 0).map(({ alert }) => alert.id)).to.deep.equal([
+      'a',
+      'c',
+    ]);
+    expect(lane.size).to.equal(2);
+  });
+
   it('loses nothing and keeps every signature in order, whatever the outcomes', async () => {
     const outcome = fc.constantFrom(delivered, failed, refused, unauthorized);
     await fc.assert(
@@ -244,7 +357,10 @@ describe('Lane', () => {
             const settling = inFlight.shift();
             if (settling === undefined) continue;
             const result = step > 2_000 ? delivered : (outcomes[step % outcomes.length] as DeliveryOutcome);
-            if (lane.settle(settling, result, nowMs).kind !== 'kept') left.push(settling);
+            const { kind } = lane.settle(settling, result, nowMs);
+            if (kind !== 'kept') left.push(settling);
+            // As its caller does when the commit is done.
+            if (kind === 'dead') lane.ended(settling);
           }
           expect(lane.size).to.equal(0);
           expect(new Set(left).size).to.equal(items.length);

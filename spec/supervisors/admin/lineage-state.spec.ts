@@ -36,4 +36,11 @@ describe('stateOf', () => {
     expect(told(alert('noc', 'discarded'), alert('mail', 'waiting')).state).to.equal('forwarding');
     expect(told(alert('noc', 'superseded'), alert('mail', 'dead_lettered')).state).to.equal('dead_lettered');
   });
+
+  it('says what an alert waits behind, and what holds its mailbox back', () => {
+    const mailbox = { depth: 2, oldest_at: null, paused: 'noc is down.', waits_behind: 'a1' };
+    expect(told({ ...alert('noc', 'waiting'), mailbox }).explanation).to.equal(
+      'It was decided as Page_only; its alert for noc is on its way. noc is down. For noc it waits behind alert a1 of its signature, which is tried again.',
+    );
+  });
 });

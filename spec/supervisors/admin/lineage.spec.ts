@@ -233,7 +233,7 @@ describe('The way of an event', function () {
     });
     expect(going.event?.audit?.raw_message).to.equal(RAW);
     expect(going.event?.alerts.map(({ state, mailbox }) => [state, mailbox])).to.deep.equal([
-      ['waiting', { depth: 7, oldest_at: null, paused: 'noc does not answer.' }],
+      ['waiting', { depth: 7, oldest_at: null, paused: 'noc does not answer.', waits_behind: null }],
       ['waiting', null],
     ]);
 
@@ -335,6 +335,7 @@ describe('The way of an event', function () {
     const store: LineagePortOptions['store'] = {
       partsLeft: redis.store.partsLeft.bind(redis.store),
       ledger: redis.store.ledger.bind(redis.store),
+      listDelayed: redis.store.listDelayed.bind(redis.store),
       read: async (positions, options) => {
         await quarantine.quarantine([{ ...NOTE, eventId: id }]);
         return redis.store.read(positions, options);
@@ -491,14 +492,12 @@ describe('The way of an event', function () {
     const away = async (): Promise<never> => {
       throw Object.assign(new Error('away'), { code: 'E_STORE_AWAY', kind: 'transient' });
     };
-    const store = { read: away, partsLeft: away, ledger: away };
+    const store = { read: away, partsLeft: away, ledger: away, listDelayed: away };
     const during = await trace(id, { store });
     expect(during.state).to.equal('forwarding');
     expect(during.explanation).to.match(/cannot be told now/);
     expect(during.event?.alerts[0]?.state).to.equal('unknown');
     await deliver(alert);
-    expect(await trace(id, { store })).to.include({
-      state: 'forwarded',
-    });
+    expect(await trace(id, { store })).to.include({ state: 'forwarded' });
   });
 });

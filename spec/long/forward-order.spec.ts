@@ -1,0 +1,3 @@
+import { describeKilledForwardThread } from '../supervisors/threads/killed-forward-thread.ts';
+
+describeKilledForwardThread(10_000);

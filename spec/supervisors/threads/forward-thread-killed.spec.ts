@@ -1,0 +1,3 @@
+import { describeKilledForwardThread } from './killed-forward-thread.ts';
+
+describeKilledForwardThread(1_500);
