@@ -183,6 +183,8 @@ export interface ReplayPace {
 }
 /** Replays of dead letters as they are written down. Everything may be repeated, but for the taking of tokens. */
 export interface LetterReleaseStore {
+  /** Letters that name no store are of this one from here on. */
+  adopt(partitions: readonly number[]): Promise<void>;
   work(
     partitions: readonly number[],
     destinations: readonly string[],

@@ -339,11 +339,8 @@ export class NodeWorkers {
   }
 
   #remediationParams(): Omit<RemediationThreadParams, 'tokens'> {
-    return {
-      ...this.#storeParams,
-      ...this.inForce.remediation,
-      alertBounds: this.#requireGround().bounds.alert,
-    };
+    const { bounds, storeName } = this.#requireGround();
+    return { ...this.#storeParams, ...this.inForce.remediation, alertBounds: bounds.alert, storeName };
   }
 
   #gatewayParams(id: string): GatewayParams {

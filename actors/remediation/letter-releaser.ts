@@ -230,6 +230,7 @@ export class LetterReleaser {
     const nowMs = clock.monotonicMs();
     if (nowMs - this.#lookAtMs < LOOK_EVERY_MS) return;
     this.#lookAtMs = nowMs;
+    await letters.adopt(partitions);
     await letters.closeOperations();
     if (limits.reasons.length > 0) {
       const planned = await letters.plan(partitions, limits.reasons, {

@@ -9,9 +9,12 @@ import { storableJson, storableText } from './storable-text.ts';
 
 export class PostgresDeadLetterStore implements DeadLetterStore {
   readonly #connection: Connection;
+  readonly #store: string;
 
-  constructor(connection: Connection) {
+  /** `store` names the Redis that the events of these letters are in flight in. */
+  constructor(connection: Connection, store: string) {
     this.#connection = connection;
+    this.#store = store;
   }
 
   /** Errors: those of Connection. */
@@ -32,6 +35,7 @@ export class PostgresDeadLetterStore implements DeadLetterStore {
       plainArray(letters.map((letter) => letter.lastFailedAtMs)),
       plainArray(letters.map(receivedAtMs)),
       plainArray(letters.map((letter) => letter.replays)),
+      this.#store,
     ]);
     return rows.map((row) => ({ destination: row.destination, isAutomatic: row.is_automatic }));
   }

@@ -1,7 +1,8 @@
 /**
  * Replays of dead letters as PostgreSQL remembers them: what is to be done, batches that are under way, and what became
  * of them. Only the owner of a partition calls what changes its letters; it may have lost it meanwhile, so every
- * statement changes what is still as it was. What people ask for is in letter-operations.ts.
+ * statement changes what is still as it was. It sees the letters of one Redis: partitions of the same number in another
+ * have other owners, and other events. What people ask for is in letter-operations.ts.
  */
 import type {
   BatchLetter,
@@ -30,9 +31,16 @@ interface CountRow {
 /** Errors of all: those of Connection. */
 export class PostgresLetterReleases implements LetterReleaseStore {
   readonly #connection: Connection;
+  readonly #store: string;
 
-  constructor(connection: Connection) {
+  /** `store` names the Redis. */
+  constructor(connection: Connection, store: string) {
     this.#connection = connection;
+    this.#store = store;
+  }
+
+  async adopt(partitions: readonly number[]): Promise<void> {
+    await this.#connection.rows('adopt_letters', [this.#store, [...partitions]]);
   }
 
   async work(
@@ -44,6 +52,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
       [...partitions],
       [...destinations],
       [...reasons],
+      this.#store,
     ]);
     return rows.map(toWork);
   }
@@ -53,7 +62,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
     limit: number,
     batchId: string,
   ): Promise<number> {
-    const values = [partition, operationId, destination, limit, batchId];
+    const values = [partition, operationId, destination, limit, batchId, this.#store];
     return (await this.#connection.rows('claim_queued_letters', values)).length;
   }
 
@@ -63,12 +72,13 @@ export class PostgresLetterReleases implements LetterReleaseStore {
     limit: number,
     batchId: string,
   ): Promise<number> {
-    const values = [partition, destination, [...reasons], limit, batchId];
+    const values = [partition, destination, [...reasons], limit, batchId, this.#store];
     return (await this.#connection.rows('claim_due_letters', values)).length;
   }
 
   async claimDiscarded(partition: number, limit: number, batchId: string): Promise<number> {
-    return (await this.#connection.rows('claim_discarded_letters', [partition, limit, batchId])).length;
+    return (await this.#connection.rows('claim_discarded_letters', [partition, limit, batchId, this.#store]))
+      .length;
   }
 
   async arm(batchId: string): Promise<boolean> {
@@ -107,7 +117,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
   ): Promise<(LetterCount & { destination: string; outcome: 'delivered' | 'superseded' })[]> {
     const rows = await this.#connection.rows<
       CountRow & { destination: string; outcome: 'delivered' | 'superseded' }
-    >('note_delivered_letters', [[...partitions], [...destinations]]);
+    >('note_delivered_letters', [[...partitions], [...destinations], this.#store]);
     return rows.map((row) => ({ ...countOf(row), destination: row.destination, outcome: row.outcome }));
   }
 
@@ -115,14 +125,15 @@ export class PostgresLetterReleases implements LetterReleaseStore {
     partitions: readonly number[],
     ageMsMin: number,
   ): Promise<{ partition: number; destination: string }[]> {
-    return this.#connection.rows('list_lost_letters', [[...partitions], ageMsMin]);
+    return this.#connection.rows('list_lost_letters', [[...partitions], ageMsMin, this.#store]);
   }
 
   async endLost(
     { partition, destination }: { partition: number; destination: string },
     ageMsMin: number,
   ): Promise<number> {
-    return (await this.#connection.rows('end_lost_letters', [partition, destination, ageMsMin])).length;
+    return (await this.#connection.rows('end_lost_letters', [partition, destination, ageMsMin, this.#store]))
+      .length;
   }
 
   async plan(
@@ -133,7 +144,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
     const { baseMs, delayMsMax, replaysMax, lettersMax } = limits;
     const rows = await this.#connection.rows<{ destination: string; is_given_up: boolean; letters: number }>(
       'plan_letter_retries',
-      [[...partitions], [...reasons], baseMs, delayMsMax, replaysMax, lettersMax],
+      [[...partitions], [...reasons], baseMs, delayMsMax, replaysMax, lettersMax, this.#store],
     );
     return rows.map((row) => ({
       destination: row.destination,

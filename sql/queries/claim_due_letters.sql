@@ -4,17 +4,17 @@
 -- over.
 -- The signature is the only way to its other letters: of a destination there are as many as an outage has made, and before
 -- PostgreSQL has counted them it would read all of them for each.
--- $1 partition; $2 destination; $3 reasons that may heal; $4 how many at most; $5 id of the batch.
+-- $1 partition; $2 destination; $3 reasons that may heal; $4 how many at most; $5 id of the batch; $6 store.
 -- Rows: alert_id text; none when nothing was there, and there is no batch then.
 WITH picked AS (
   SELECT alert_id FROM dead_letters AS letter
-  WHERE partition = $1::integer AND destination = $2::text AND state = 'kept' AND retry_at <= now()
+  WHERE store = $6::text AND partition = $1::integer AND destination = $2::text AND state = 'kept' AND retry_at <= now()
     AND reason = ANY ($3::text[])
     AND NOT EXISTS (
       SELECT FROM dead_letters AS older
       WHERE older.signature_hash = letter.signature_hash
         AND (older.alert_at, older.alert_order) < (letter.alert_at, letter.alert_order)
-        AND (older.destination = letter.destination) IS TRUE
+        AND (older.destination = letter.destination AND older.store = letter.store) IS TRUE
         AND (older.state IN ('queued', 'leaving', 'replayed') OR older.state = 'kept' AND NOT older.is_given_up AND older.reason = ANY ($3::text[])
           AND (older.retry_at IS NULL OR older.retry_at > now()))
     )
@@ -23,11 +23,12 @@ WITH picked AS (
       WHERE later.signature_hash = letter.signature_hash
         AND (later.alert_at, later.alert_order) > (letter.alert_at, letter.alert_order)
         AND later.state IN ('leaving', 'replayed')
-        AND (later.destination = letter.destination) IS TRUE
+        AND (later.destination = letter.destination AND later.store = letter.store) IS TRUE
     )
   ORDER BY alert_at, alert_order, alert_id LIMIT $4::integer FOR UPDATE
 ), batch AS (
-  INSERT INTO dead_letter_batches (id, partition) SELECT $5::text, $1::integer WHERE EXISTS (SELECT FROM picked)
+  INSERT INTO dead_letter_batches (id, partition, store)
+  SELECT $5::text, $1::integer, $6::text WHERE EXISTS (SELECT FROM picked)
 ), judged AS (
   SELECT alert_id, EXISTS (
     SELECT FROM alert_receipts AS receipt

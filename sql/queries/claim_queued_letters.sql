@@ -3,21 +3,23 @@
 -- has taken is not replayed any more: it would reopen what is over.
 -- The signature is the only way to its other letters: of a destination there are as many as an outage has made, and before
 -- PostgreSQL has counted them it would read all of them for each.
--- $1 partition; $2 operation_id; $3 destination; $4 how many at most; $5 id of the batch.
+-- $1 partition; $2 operation_id; $3 destination; $4 how many at most; $5 id of the batch; $6 store.
 -- Rows: alert_id text; none when nothing was there, and there is no batch then.
 WITH picked AS (
   SELECT alert_id FROM dead_letters AS letter
-  WHERE partition = $1::integer AND operation_id = $2::text AND destination = $3::text AND state = 'queued'
+  WHERE store = $6::text AND partition = $1::integer AND operation_id = $2::text AND destination = $3::text
+    AND state = 'queued'
     AND NOT EXISTS (
       SELECT FROM dead_letters AS later
       WHERE later.signature_hash = letter.signature_hash
         AND (later.alert_at, later.alert_order) > (letter.alert_at, letter.alert_order)
         AND later.state IN ('leaving', 'replayed')
-        AND (later.destination = letter.destination) IS TRUE
+        AND (later.destination = letter.destination AND later.store = letter.store) IS TRUE
     )
   ORDER BY alert_at, alert_order, alert_id LIMIT $4::integer FOR UPDATE
 ), batch AS (
-  INSERT INTO dead_letter_batches (id, partition) SELECT $5::text, $1::integer WHERE EXISTS (SELECT FROM picked)
+  INSERT INTO dead_letter_batches (id, partition, store)
+  SELECT $5::text, $1::integer, $6::text WHERE EXISTS (SELECT FROM picked)
 ), judged AS (
   SELECT alert_id, EXISTS (
     SELECT FROM alert_receipts AS receipt

@@ -1,6 +1,6 @@
 -- Ends letters that are on their way and have a receipt by now, or will have none, since their destination has taken a later
 -- alert of their signature: they are not sent any more.
--- $1 partitions; $2 destinations.
+-- $1 partitions; $2 destinations; $3 store.
 -- Rows: destination text, is_automatic boolean, outcome text (delivered or superseded), letters bigint.
 WITH known AS (
   SELECT letter.alert_id, own.delivered_at
@@ -8,7 +8,8 @@ WITH known AS (
     SELECT min(delivered_at) AS delivered_at FROM alert_receipts
     WHERE alert_id = letter.alert_id AND unsent_reason IS NULL
   ) AS own
-  WHERE letter.state = 'replayed' AND letter.partition = ANY ($1::integer[]) AND letter.destination = ANY ($2::text[])
+  WHERE letter.state = 'replayed' AND letter.store = $3::text AND letter.partition = ANY ($1::integer[])
+    AND letter.destination = ANY ($2::text[])
     AND (own.delivered_at IS NOT NULL OR EXISTS (
       SELECT FROM alert_receipts AS receipt
       WHERE receipt.signature_hash = letter.signature_hash AND receipt.received_at >= letter.alert_at

@@ -1,7 +1,7 @@
 -- Says of letters that may heal when they are replayed without a person: the wait doubles with every time that they were,
 -- up to a limit, and the half of it is left to chance. One that was replayed too often is given up.
 -- $1 partitions; $2 reasons that may heal; $3 the first wait (ms); $4 the longest (ms); $5 replays of one letter at most;
--- $6 letters at a time.
+-- $6 letters at a time; $7 store.
 -- Rows: destination text, is_given_up boolean, letters bigint.
 WITH planned AS (
   UPDATE dead_letters SET
@@ -11,7 +11,7 @@ WITH planned AS (
     END
   WHERE alert_id IN (
     SELECT alert_id FROM dead_letters
-    WHERE state = 'kept' AND retry_at IS NULL AND NOT is_given_up AND partition = ANY ($1::integer[])
+    WHERE state = 'kept' AND retry_at IS NULL AND NOT is_given_up AND store = $7::text AND partition = ANY ($1::integer[])
       AND reason = ANY ($2::text[])
     LIMIT $6::integer FOR UPDATE SKIP LOCKED
   )

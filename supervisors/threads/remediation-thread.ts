@@ -29,6 +29,8 @@ import type { Applied, RemediationInForce, ToWorker } from './worker-messages.ts
 
 export interface RemediationThreadParams extends StoreParams, RemediationInForce {
   databaseUrl: string;
+  /** Whose letters it keeps and replays: several Redis may share a PostgreSQL. */
+  storeName: string;
   /** Of the lane of one destination in one partition. */
   alertBounds: Bounds;
   tokens: [partition: number, token: Token][];
@@ -56,14 +58,14 @@ export const threadMain: ThreadMain = async (host) => {
     connectionsMax: CONNECTIONS_MAX,
     applicationName: `mutt-${host.slotId}`,
   });
-  const letters = new PostgresDeadLetterStore(database);
+  const letters = new PostgresDeadLetterStore(database, params.storeName);
   const quarantine = new PostgresQuarantineStore(database);
   const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   let inForce: RemediationInForce = params;
   const mayAct = (): boolean => host.vitals.get('leaseUntilMs') > processMs();
   const releaser = new LetterReleaser({
     store,
-    letters: new PostgresLetterReleases(database),
+    letters: new PostgresLetterReleases(database, params.storeName),
     tokens: new Map(params.tokens),
     clock: systemClock,
     newId: () => randomBytes(16).toString('hex'),

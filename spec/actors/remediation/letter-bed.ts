@@ -59,21 +59,26 @@ export class LetterBed {
   readonly letters: PostgresDeadLetterStore;
   token: Token;
 
-  private constructor(database: OwnDatabase, redis: OpenedStore, token: Token) {
+  private constructor(database: OwnDatabase, redis: OpenedStore, token: Token, storeName: string) {
     this.database = database;
     this.redis = redis;
     this.token = token;
     this.operations = new PostgresLetterOperations(database.connection);
-    this.releases = new PostgresLetterReleases(database.connection);
-    this.letters = new PostgresDeadLetterStore(database.connection);
+    this.releases = new PostgresLetterReleases(database.connection, storeName);
+    this.letters = new PostgresDeadLetterStore(database.connection, storeName);
   }
 
   static async open(database: OwnDatabase): Promise<LetterBed> {
     await database.sql(
       'TRUNCATE dead_letters, dead_letter_replays, dead_letter_batches, replay_operations, replay_paces, alert_receipts',
     );
+    return LetterBed.beside(database, 'first');
+  }
+
+  /** Another Redis with the same PostgreSQL, as a second node has. */
+  static async beside(database: OwnDatabase, storeName: string): Promise<LetterBed> {
     const redis = await openRedisStore(await specRedisUrl());
-    return new LetterBed(database, redis, await own(redis.store));
+    return new LetterBed(database, redis, await own(redis.store), storeName);
   }
 
   static database(): Promise<OwnDatabase> {

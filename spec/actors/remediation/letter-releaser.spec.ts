@@ -365,4 +365,46 @@ describe('LetterReleaser', function () {
       expect(await bed.inLane()).to.deep.equal([]);
     });
   });
+
+  it('replays and ends the letters of its own Redis, and none of another that shares the PostgreSQL', async () => {
+    const other = await LetterBed.beside(database, 'second');
+    try {
+      const [a, b, c] = abc();
+      await bed.dead([a!, b!]);
+      await other.dead([c!, other.alert('d', 3), other.alert('e', 4)]);
+      await bed.replay({ ids: ['a', 'c', 'd'] });
+      await bed.operations.discard(['b', 'e'], AUTHOR);
+      await bed.settle();
+      const after = await bed.states();
+      expect(after).to.deep.equal({
+        a: 'replayed',
+        b: 'discarded',
+        c: 'queued',
+        d: 'queued',
+        e: 'discarding',
+      });
+      await other.settle();
+      expect((await bed.inLane()).map(({ alert }) => alert.id)).to.deep.equal(['a']);
+      expect((await other.inLane()).map(({ alert }) => alert.id)).to.deep.equal(['c', 'd']);
+      await bed.deliver();
+      await bed.settle();
+      expect(await bed.states()).to.include({ a: 'delivered', c: 'replayed', e: 'discarded' });
+      await other.deliver();
+      await other.settle();
+      expect(await bed.states()).to.include({ c: 'delivered', d: 'delivered' });
+      for (const { inFlight, balanced, replayed } of [await bed.ledger(), await other.ledger()])
+        expect({ inFlight, balanced, replayed }).to.deep.equal({ inFlight: 0, balanced: true, replayed: 0 });
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('takes letters that name no Redis, from before they did', async () => {
+    await bed.dead(abc());
+    await database.sql(`UPDATE dead_letters SET store = ''`);
+    await bed.replay({ destination: 'noc' });
+    await bed.settle();
+    await bed.settle(bed.releaser());
+    expect((await bed.inLane()).map(({ alert }) => alert.id)).to.deep.equal(['a', 'b', 'c']);
+  });
 });

@@ -41,7 +41,7 @@ describe('PostgresDeadLetterStore', function () {
   let store: PostgresDeadLetterStore;
   before(async () => {
     database = await ownDatabase();
-    store = new PostgresDeadLetterStore(database.connection);
+    store = new PostgresDeadLetterStore(database.connection, 'here');
   });
   after(() => database.drop());
 

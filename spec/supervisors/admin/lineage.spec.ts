@@ -275,7 +275,7 @@ describe('The way of an event', function () {
       lastFailedAtMs: NOW_MS,
       replays: 0,
     };
-    await new PostgresDeadLetterStore(database.connection).keep([letter]);
+    await new PostgresDeadLetterStore(database.connection, 'here').keep([letter]);
     const dead = await trace(alert.id);
     expect(dead).to.include({
       state: 'dead_lettered',
