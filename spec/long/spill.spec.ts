@@ -8,7 +8,7 @@ import { FAST, SLOW, SpillRun } from '../runtime/durable/spill-run.ts';
 import { openRedisStore } from '../runtime/durable/store-under-test.ts';
 import { specRedisUrl } from '../support/servers.ts';
 
-const SEEDS = 150;
+const SEEDS = 60;
 const EVENTS = 200;
 const OWNERS_MAX = 60;
 
