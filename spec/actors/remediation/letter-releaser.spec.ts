@@ -4,11 +4,19 @@
  */
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { alertLane, encodeStoredAlert } from '../../../actors/forward/messages.ts';
 import type { LetterReleaseStore } from '../../../actors/ports.ts';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
-import { own } from '../../runtime/durable/store-under-test.ts';
+import {
+  appendOne,
+  freshWriterId,
+  inputOf,
+  own,
+  readAll,
+  WIDE,
+} from '../../runtime/durable/store-under-test.ts';
 import { rejectionOf } from '../../support/rejection.ts';
 import { AUTHOR, LIMITS, LetterBed } from './letter-bed.ts';
 
@@ -33,6 +41,27 @@ describe('LetterReleaser', function () {
     bed.releaser({ inForce: () => ({ destinations: ['noc'], limits: { ...LIMITS, ...changes } }) });
   const due = () =>
     database.sql(`UPDATE dead_letters SET retry_at = now() WHERE state = 'kept' AND retry_at IS NOT NULL`);
+
+  it('lets a replay wait while later alerts of its destination wait outside the lane', async () => {
+    await bed.dead(abc());
+    const { store, token } = bed;
+    const lane = alertLane('noc');
+    await appendOne(store, { writerId: freshWriterId(), sequence: 1, lane: 'spec' });
+    const look = await store.lookAtSpills(0, token, [lane], { isAttempt: true });
+    if (look.status === 'fenced') throw new Error('fenced');
+    const inputs = (await readAll(store, 'spec')).map(inputOf);
+    const spills = { attempt: look.attempt, lanes: [{ lane, after: 0, count: 1, bytes: 1 }] };
+    await store.commit({ partition: 0, token, inputs, spills });
+    await bed.replay({ destination: 'noc' });
+    await bed.settle();
+    expect(await bed.inLane()).to.deep.equal([]);
+
+    const payload = encodeStoredAlert({ alert: bed.alert('later', 9), attempts: 0 });
+    const refill = { lane, after: 0, count: 1, missing: 0, bytes: 1 };
+    await store.commit({ partition: 0, token, outputs: [{ lane, payload, bounds: WIDE }], refill });
+    await bed.settle();
+    expect((await bed.inLane()).map(({ alert }) => alert.id)).to.deep.equal(['later', 'a', 'b', 'c']);
+  });
 
   it('puts what is replayed into its lane once, in order, and follows it to its end', async () => {
     await bed.dead(abc());
