@@ -6,7 +6,7 @@
 import { RULE_DEFAULTS } from '../../actors/ports.ts';
 import type { RuleRow } from '../../actors/ports.ts';
 import { MATCHING_WORDS } from '../support/corpus.ts';
-import { seededRandom } from '../support/random.ts';
+import { seededRandom } from '../../supervisors/torture/random.ts';
 
 const RULES_SEED = 20_261_122;
 

@@ -3,7 +3,7 @@
  * each, from 400 hosts. Made from a seed; its hash is printed with every result, so that figures can be compared.
  */
 import { createHash } from 'node:crypto';
-import { seededRandom } from './random.ts';
+import { seededRandom } from '../../supervisors/torture/random.ts';
 
 export const CORPUS_SEED = 20_261_121;
 const EVENTS = 10_000;

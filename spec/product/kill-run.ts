@@ -8,7 +8,7 @@
  * stops cleanly.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../bench/support/random.ts';
+import { seededRandom } from '../../supervisors/torture/random.ts';
 import { NodeUnderTest, processesOf } from '../support/node-under-test.ts';
 import { Sink } from '../support/sink.ts';
 import { FaultInjector } from './faults.ts';

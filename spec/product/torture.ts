@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { seededRandom } from '../../bench/support/random.ts';
+import { seededRandom } from '../../supervisors/torture/random.ts';
 import { RunDirectory } from '../support/run-directory.ts';
 import { FAULTS } from './faults.ts';
 import type { FaultInjector, FaultName, FaultResult } from './faults.ts';

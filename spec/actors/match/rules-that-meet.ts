@@ -2,7 +2,7 @@
  * Random rules and events that meet often: what rules ask for is cut from the events and changed a little, in the ways
  * in which matchers go wrong. Everything follows from the seed.
  */
-import { seededRandom } from '../../../bench/support/random.ts';
+import { seededRandom } from '../../../supervisors/torture/random.ts';
 import type { NormalizedEvent } from '../../../actors/event.ts';
 import { canonicalHostname } from '../../../actors/hostname.ts';
 import type { RuleInput } from '../../../actors/match/rule.ts';
