@@ -1,15 +1,5 @@
-/**
- * Traffic whose every event is known, over WebSockets, by the product's own client: what has no ack when a connection ends is
- * sent again on the next one.
- *
- * Acks are cumulative, so the answered events of a session are the first so many of those it made. Invariant: every id made is
- * in exactly one of `answered` and `unanswered` once `stop` has resolved.
- */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { HttpClient } from '../../gateways/cli/http-client.ts';
-import type { Batch } from '../../gateways/cli/line-batcher.ts';
-import { SocketSender } from '../../gateways/cli/socket-sender.ts';
-import { systemClock } from '../../runtime/clock.ts';
+/** Traffic over WebSockets whose every event carries its own id. */
+import { SocketTraffic } from '../../supervisors/torture/socket-traffic.ts';
 import { knownEvent } from './known-traffic.ts';
 
 export interface SocketTrafficOptions {
@@ -23,93 +13,16 @@ export interface SocketTrafficOptions {
   name: string;
 }
 
-/** Few events to a message, so that many messages are under way when something breaks. */
-const BATCH_MAX = 3;
-/** By then everything that was sent has its ack, on a node that is well. */
-const LAST_ACKS_MS = 30_000;
-
-export class KnownSocketTraffic {
-  /** What no server should ever say. */
-  readonly oddities: string[] = [];
-  /** Connections that ended before their session did, and attempts that came to nothing. */
-  breaks = 0;
-  readonly #options: SocketTrafficOptions;
-  readonly #made: string[][];
-  /** Events of each session that an ack has covered. */
-  readonly #acked: number[];
-  #running: Promise<unknown> | undefined;
-  #isStopping = false;
-  readonly #hard = new AbortController();
-  #n = 0;
-
-  constructor(options: SocketTrafficOptions) {
-    this.#options = options;
-    this.#made = Array.from({ length: options.sessions }, () => []);
-    this.#acked = this.#made.map(() => 0);
-  }
-
-  get answered(): Set<string> {
-    return new Set(this.#made.flatMap((ids, session) => ids.slice(0, this.#acked[session])));
-  }
-
-  get unanswered(): Set<string> {
-    return new Set(this.#made.flatMap((ids, session) => ids.slice(this.#acked[session])));
-  }
-
-  start(): void {
-    this.#running = Promise.all(this.#made.map((_, session) => this.#session(session)));
-  }
-
-  /** Resolves when every session has ended: when all it sent is acked, or cannot be in time. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    const cancel = systemClock.after(LAST_ACKS_MS, () => this.#hard.abort());
-    await this.#running;
-    cancel();
-  }
-
-  async #session(session: number): Promise<void> {
-    const { url, key } = this.#options;
-    const readKey = async (): Promise<string> => key;
-    const http = new HttpClient({
-      url,
-      target: 'the ingest port',
-      urlOption: 'url',
-      readKey,
-      clock: systemClock,
-    });
-    const sender = new SocketSender(this.#batches(session), {
-      url,
-      http,
-      readKey,
-      clock: systemClock,
-      signal: this.#hard.signal,
-      hardSignal: this.#hard.signal,
-      patienceMs: Infinity,
-      onWait: () => (this.breaks += 1),
-      tell: ({ accepted, rejected, reasons }) => {
-        this.#acked[session] = (this.#acked[session] ?? 0) + accepted;
-        if (rejected > 0)
-          this.oddities.push(`${rejected} rejected over a WebSocket: ${JSON.stringify(reasons)}`);
+export class KnownSocketTraffic extends SocketTraffic<string> {
+  constructor({ key, name, ...options }: SocketTrafficOptions) {
+    let n = 0;
+    super({
+      ...options,
+      key: () => key,
+      next: () => {
+        const id = `${name}.${n++}`;
+        return { event: id, document: knownEvent(id, options.random) };
       },
     });
-    try {
-      await sender.send();
-    } catch (thrown) {
-      this.oddities.push(`a session failed: ${String(thrown)}`);
-    } finally {
-      http.close();
-    }
-  }
-
-  async *#batches(session: number): AsyncGenerator<Batch, void> {
-    const { sessions, eventsPerSecond, random, name } = this.#options;
-    while (!this.#isStopping) {
-      const ids = Array.from({ length: 1 + Math.floor(random() * BATCH_MAX) }, () => `${name}.${this.#n++}`);
-      this.#made[session]?.push(...ids);
-      const lines = ids.map((id) => JSON.stringify(knownEvent(id, random)));
-      yield { kind: 'json', body: Buffer.from(lines.join('\n')), events: ids.length };
-      await sleep((ids.length * sessions * 1_000) / eventsPerSecond);
-    }
   }
 }

@@ -10,16 +10,14 @@
  * The file systems exist for the command that is run with them and go with its last process, however it ends.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SmallDisk } from '../../supervisors/torture/limited-writes.ts';
 
 export type DiskWay = 'mounted' | 'mapped' | 'limited';
 
-export interface SmallDisk {
-  /** From now on nothing can be written, until `free`. */
-  fill(): void;
-  free(): void;
-}
+export { LimitedWrites } from '../../supervisors/torture/limited-writes.ts';
+export type { SmallDisk } from '../../supervisors/torture/limited-writes.ts';
 
 const WAYS: readonly DiskWay[] = ['mounted', 'mapped', 'limited'];
 const TOP_UP_EVERY_MS = 50;
@@ -98,62 +96,5 @@ function fillBy(file: number, chunk: Buffer): void {
     while (writeSync(file, chunk) > 0);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
-  }
-}
-
-/** The writes of processes, and of all they start from now on. */
-export class LimitedWrites implements SmallDisk {
-  readonly #chosen: () => readonly number[];
-  readonly #all: () => readonly number[];
-
-  /** `chosen`: those that are to fail, parents first; `all`: those and whatever may inherit from them. */
-  constructor(chosen: () => readonly number[], all: () => readonly number[]) {
-    this.#chosen = chosen;
-    this.#all = all;
-  }
-
-  fill(): void {
-    // What was started during the first round by a parent not yet limited is seen by the second.
-    for (let round = 1; round <= 2; round++) {
-      for (const pid of this.#chosen()) this.#limit(pid, '0:');
-    }
-  }
-
-  free(): void {
-    // Again until none is left: a child may have inherited the limit a moment before its parent lost it.
-    for (let left = this.#limited(); left.length > 0; left = this.#limited()) {
-      for (const pid of left) this.#limit(pid, 'unlimited:');
-    }
-  }
-
-  #limit(pid: number, limit: string): void {
-    const owner = ownerOf(pid);
-    if (owner === undefined) return;
-    // Root in a container may become another user, and yet not set the limits of its processes.
-    const as = process.getuid?.() === 0 ? owner : {};
-    const { status, stderr, error } = spawnSync('prlimit', ['--pid', String(pid), `--fsize=${limit}`], as);
-    if (status !== 0 && ownerOf(pid) !== undefined)
-      throw new Error(`prlimit: ${error?.message ?? String(stderr)}`);
-  }
-
-  #limited(): number[] {
-    return this.#all().filter(isLimited);
-  }
-}
-
-function ownerOf(pid: number): { uid: number; gid: number } | undefined {
-  try {
-    const { uid, gid } = statSync(`/proc/${pid}`);
-    return { uid, gid };
-  } catch {
-    return undefined;
-  }
-}
-
-function isLimited(pid: number): boolean {
-  try {
-    return /^Max file size +0 /m.test(readFileSync(`/proc/${pid}/limits`, 'utf8'));
-  } catch {
-    return false;
   }
 }
