@@ -9,6 +9,7 @@ import { examine } from './doctor.ts';
 import { preflight } from './preflight.ts';
 import { runStart } from './start.ts';
 import type { StaticConfig } from './static-config.ts';
+import { tortureCommand } from './torture/torture-command.ts';
 
 export interface MachineOptions {
   context: CliContext;
@@ -56,5 +57,6 @@ export function machineCommands(options: MachineOptions): ComposedCommand[] {
         return reportChecks(context, checks, { json: json === true });
       },
     },
+    tortureCommand(context),
   ];
 }

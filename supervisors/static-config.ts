@@ -410,5 +410,11 @@ function tlsFaults(config: StaticConfig): string[] {
     .map((key) => `${STATIC_VARIABLES[key].name}: is needed beside ${STATIC_VARIABLES[given].name}`);
 }
 
-/** Set by MUTT for its own processes and specs. */
-const PRIVATE_VARIABLES = new Set(['MUTT_SPEC_REDIS_URL', 'MUTT_SPEC_DATABASE_URL', 'MUTT_SPEC_RUN']);
+/** Set by MUTT for its own processes, specs and the torture. */
+const PRIVATE_VARIABLES = new Set([
+  'MUTT_SPEC_REDIS_URL',
+  'MUTT_SPEC_DATABASE_URL',
+  'MUTT_SPEC_RUN',
+  'MUTT_TORTURE_RUN',
+  'MUTT_TORTURE_CLOCK_FILE',
+]);

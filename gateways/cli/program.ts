@@ -37,8 +37,8 @@ export interface ComposedCommand {
   examples?: readonly string[];
   /** What they mean; shown below the examples. */
   exitCodes?: string;
-  /** In commander's notation: `--wait <s>`. Values are given as text, flags as true. */
-  options?: readonly { flags: string; description: string }[];
+  /** In commander's notation: `--wait <s>`. Values are given as text, or as what `parse` makes of it; flags as true. */
+  options?: readonly { flags: string; description: string; parse?: (text: string) => unknown }[];
   /** Gives the exit code. */
   run(options: Readonly<Record<string, unknown>>): Promise<number>;
 }
@@ -85,7 +85,10 @@ export function buildProgram(context: ProgramContext): Program {
 
   for (const composed of context.commands) {
     const command = program.command(composed.name).description(composed.description);
-    for (const option of composed.options ?? []) command.option(option.flags, option.description);
+    for (const { flags, description, parse } of composed.options ?? []) {
+      if (parse === undefined) command.option(flags, description);
+      else command.option(flags, description, parse);
+    }
     const codes = composed.exitCodes === undefined ? '' : `\nExit code: ${composed.exitCodes}.\n`;
     command.addHelpText('after', examples(composed.examples ?? []) + codes);
     command.action(acts((options: Record<string, unknown>) => composed.run(options)));

@@ -95,6 +95,7 @@ describe('The page of the mutt command', () => {
       'start',
       'check-config',
       'doctor',
+      'torture',
       'send [files...]',
       'demo',
       'completion <shell>',

@@ -1,6 +1,6 @@
 /**
- * The whole product, harmed while it works: one run of the torture with a fixed list of faults. The runner
- * (torture.ts) does the same at random, many times in a row.
+ * The whole product, harmed while it works, with stores of its own: a fixed list of faults. `mutt torture` does more of it at
+ * random, to two nodes (torture.spec.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';

@@ -17,7 +17,6 @@ const ENTRY_POINTS = [
   'spec/run.ts',
   'bench/run.ts',
   'spec/faults/run.ts',
-  'spec/product/torture.ts',
   'docs/examples/stock-exchange/main.ts',
   // What the runtime would publish, were it a package of its own.
   'runtime/index.ts',

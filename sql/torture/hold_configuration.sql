@@ -1,0 +1,2 @@
+-- Until the transaction ends nobody reads or changes the configuration.
+LOCK TABLE config_version IN ACCESS EXCLUSIVE MODE
