@@ -15,11 +15,10 @@ import { DestinationServer } from '../../../supervisors/torture/destination-serv
 import { knownText } from '../../../supervisors/torture/known-event.ts';
 import type { TakenKind } from '../../../supervisors/torture/received-alerts.ts';
 import { alertOf, destinationOf } from '../../actors/forward/alerts.ts';
+import { unmet } from '../../support/destinations/documented-server.ts';
 
-/** For those that never answer. */
-const IMPATIENT_MS = 500;
-/** The status has to come in time, and what follows does not end. */
-const DRIP_MS = 3_000;
+/** For those that never end: longer ones are for a machine on which even the beginning comes late. */
+const IMPATIENT_MS = [1_000, 4_000, 16_000];
 const PATIENT_MS = 20_000;
 /** Far beyond any timeout: what is not settled by then never is. */
 const HANGS_MS = 40_000;
@@ -78,16 +77,23 @@ async function meets(name: DestinationModeName, kind: TakenKind): Promise<void> 
   try {
     expect(await bed.deliver(knownAlert(0))).to.include({ kind: 'delivered' });
     const over = bed.server.misbehave(name, 60_000);
-    const timeoutMs = mode.reason === 'timeout' ? IMPATIENT_MS : name === 'drip-body' ? DRIP_MS : PATIENT_MS;
+    const isEndless = mode.reason === 'timeout' || name === 'drip-body';
     // A body that does not fit into one packet, so that a part of it can be there alone.
     const team = 't'.repeat(300_000);
-    const outcome = await bed.deliver(knownAlert(1, { team }), { timeoutMs });
-    expect(mode.outcome.split(' or ')).to.include(OUTCOMES[outcome.kind], JSON.stringify(outcome));
-    if (outcome.kind !== 'delivered' && mode.reason !== undefined)
-      expect(outcome.reason, JSON.stringify(outcome)).to.equal(mode.reason);
-    const isTaken = name === 'random-status' ? outcome.kind === 'delivered' : mode.isTaken;
-    const taken = bed.server.received.size;
-    expect(taken).to.equal(isTaken ? 2 : 1);
+    let wrong: string[] = [];
+    let isTaken = mode.isTaken;
+    for (const timeoutMs of isEndless ? IMPATIENT_MS : [PATIENT_MS]) {
+      const outcome = await bed.deliver(knownAlert(1, { team }), { timeoutMs });
+      if (name === 'random-status') isTaken = outcome.kind === 'delivered';
+      wrong = unmet({
+        [JSON.stringify(outcome)]: mode.outcome.split(' or ').includes(OUTCOMES[outcome.kind]),
+        reason: outcome.kind === 'delivered' || mode.reason === undefined || outcome.reason === mode.reason,
+        taken: bed.server.received.size === (isTaken ? 2 : 1),
+        reached: name === 'refuse-connection' || (bed.server.requests.get(name) ?? 0) > 0,
+      });
+      if (wrong.length === 0) break;
+    }
+    expect(wrong).to.deep.equal([]);
 
     await bed.server.heal();
     // A kept-alive connection may have been closed by the other side at this very moment.
@@ -100,8 +106,6 @@ async function meets(name: DestinationModeName, kind: TakenKind): Promise<void> 
     const found = [received.strange, received.twoKeys, received.twoContents, received.twoAlerts, oddities];
     expect(found.flatMap(({ texts }) => texts)).to.deep.equal([]);
     expect(received.late.size).to.equal(0);
-    const isReached = name !== 'refuse-connection';
-    expect(bed.server.requests.get(name) ?? 0).to.be.at.least(isReached ? 1 : 0);
     await bed.server.close();
     await over;
     expect(bed.server.connections).to.equal(0);
