@@ -21,6 +21,7 @@ const RESTART_AFTER_MS = 300;
 const LOOK_EVERY_MS = 300;
 const REDIS_MS = 3_000;
 const STOP_MS = 75_000;
+const EXIT_INTERRUPTED = 130;
 /** The first one unpacks and makes databases, on whatever machine it is. */
 const START_MS = 240_000;
 
@@ -54,9 +55,12 @@ export class TorturedNode extends NodeProcess {
   async stopCleanly(): Promise<void> {
     this.#isHeld = true;
     if (!this.isRunning) return;
+    // One that is still starting breaks that off, and says so.
+    const wanted = (await this.isReady()) ? [0] : [0, EXIT_INTERRUPTED];
+    if (!this.isRunning) return;
     this.kill('SIGTERM');
     const code = await this.exited(STOP_MS);
-    if (code !== 0)
+    if (code === null || !wanted.includes(code))
       this.badStops.push(`${this.name} ended with ${code} when it was told to stop: ${this.lastLine}`);
   }
 
