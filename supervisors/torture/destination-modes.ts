@@ -191,6 +191,15 @@ const MODES = {
     strikes: 'at the answer',
     act: ({ socket }) => void socket.end(`HTTP/1.1 200 OK\r\nx-giant: ${'.'.repeat(65_536)}\r\n\r\n`),
   },
+  'switching-protocols': {
+    what: 'answers 101, to an upgrade that nobody asked for',
+    outcome: 'retried',
+    reason: 'network',
+    isTaken: false,
+    strikes: 'at the answer',
+    act: ({ socket }) =>
+      void socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: none\r\n\r\n'),
+  },
   'early-hints': {
     what: 'answers 103 first, and then 200',
     outcome: 'delivered',

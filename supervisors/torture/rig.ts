@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unlessAborted } from '../unless-aborted.ts';
 import { DestinationServer } from './destination-server.ts';
-import { freePorts } from './free-ports.ts';
+import { freePorts } from '../embedded/free-ports.ts';
 import { ALERT_TEXT } from './known-event.ts';
 import { RunDirectory, endLeftoverRuns } from './run-directory.ts';
 import type { RunKind } from './run-directory.ts';

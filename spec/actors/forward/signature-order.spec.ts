@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
-import { seededRandom } from '../../../bench/support/random.ts';
+import { seededRandom } from '../../../supervisors/torture/random.ts';
 import { TERMINAL_STATES } from '../../../actors/event.ts';
 import type { Alert } from '../../../actors/event.ts';
 import { forwardActor } from '../../../actors/forward/forward-actor.ts';

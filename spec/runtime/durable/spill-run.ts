@@ -3,7 +3,7 @@
  * reader takes from the lanes what is in them. Calls are harmed at random: one is lost before it is done, or its answer is,
  * or it is done only later. Of some of that an owner dies, and what comes late then meets the next one.
  */
-import { seededRandom } from '../../../bench/support/random.ts';
+import { seededRandom } from '../../../supervisors/torture/random.ts';
 import { alertLane, decodeStoredAlert, encodeStoredAlert } from '../../../actors/forward/messages.ts';
 import { PostgresAlertOutbox } from '../../../gateways/postgres/alert-outbox.ts';
 import { systemClock } from '../../../runtime/clock.ts';
