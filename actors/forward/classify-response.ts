@@ -21,7 +21,7 @@ export interface ResponseHead {
   excerpt?: string;
 }
 
-/** The outcome of a request that was answered. `nowMs` (wall clock) turns a date in Retry-After into a wait. */
+/** The outcome of a request that was answered. `nowMs` (wall clock) is for a Retry-After that is a date. */
 export function classifyResponse(response: ResponseHead, nowMs: number): SentOutcome {
   const { status } = response;
   if (status >= 200 && status < 300) return { kind: 'delivered', status };
@@ -30,7 +30,7 @@ export function classifyResponse(response: ResponseHead, nowMs: number): SentOut
   if (isRetried(status)) {
     const reason: DeliveryFailure =
       status === 429 || status === 425 ? 'throttled' : status === 408 ? 'timeout' : 'server';
-    const retryAfterMs = readRetryAfter(response.headers['retry-after'], nowMs);
+    const retryAfterMs = readRetryAfter(response.headers['retry-after'], sentAtMs(response) ?? nowMs);
     return { kind: 'retry', reason, error, status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   }
   return { kind: 'refused', reason: 'rejected', error, status };
@@ -82,6 +82,15 @@ function codesOf(thrown: unknown): string[] {
     current = 'cause' in current ? current.cause : undefined;
   }
   return codes;
+}
+
+/**
+ * When the destination says that it answered, by its own clock (Date, RFC 9110 section 6.6.1): a date in Retry-After is by
+ * the same, whatever the clock here says.
+ */
+function sentAtMs({ headers: { date } }: ResponseHead): number | undefined {
+  const atMs = typeof date === 'string' ? Date.parse(date) : NaN;
+  return Number.isNaN(atMs) ? undefined : atMs;
 }
 
 /**

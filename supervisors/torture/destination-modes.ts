@@ -304,10 +304,12 @@ function refusal(
     reason,
     isTaken: false,
     strikes: 'at the answer',
-    act: ({ socket, nowMs }) =>
-      void socket.write(
-        answer(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter(nowMs()) }),
-      ),
+    act: ({ socket, nowMs }) => {
+      const sentAtMs = nowMs();
+      const date = new Date(sentAtMs).toUTCString();
+      const rest = retryAfter === undefined ? {} : { 'retry-after': retryAfter(sentAtMs) };
+      socket.write(answer(status, { date, ...rest }));
+    },
   };
 }
 

@@ -150,6 +150,20 @@ describe('classifyResponse', () => {
     expect(classifyResponse({ status: 400, headers }, 0)).to.not.have.property('retryAfterMs');
     expect(classifyResponse({ status: 503, headers: {} }, 0)).to.not.have.property('retryAfterMs');
   });
+
+  it('takes a date in Retry-After by the clock of who answers, whatever the clock here says', () => {
+    const headers = {
+      date: 'Wed, 21 Oct 2026 07:28:00 GMT',
+      'retry-after': 'Wed, 21 Oct 2026 07:28:30 GMT',
+    };
+    const nowMs = Date.parse('2026-10-21T06:00:00Z');
+    expect(classifyResponse({ status: 503, headers }, nowMs)).to.include({ retryAfterMs: 30_000 });
+    const withoutDate = { ...headers, date: 'now' };
+    const soon = Date.parse('2026-10-21T07:28:20Z');
+    expect(classifyResponse({ status: 503, headers: withoutDate }, soon)).to.include({
+      retryAfterMs: 10_000,
+    });
+  });
 });
 
 describe('readRetryAfter', () => {
