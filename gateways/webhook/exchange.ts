@@ -105,8 +105,13 @@ function timeOut(exchange: Exchange): void {
   exchange.timeOut();
 }
 
-/** With the network's own code: undici has one of its own for a connection that the other side has closed. */
+/**
+ * With the code that the network and Node's own parser have for it: undici has one of its own for a connection that the
+ * other side has closed, and none for what is no HTTP.
+ */
 function networkError(error: Error & { code?: string }): Error {
+  if (error.name === 'HTTPParserError' && error.code === undefined)
+    return Object.assign(error, { code: 'HPE_INVALID_RESPONSE' });
   if (error.code !== 'UND_ERR_SOCKET') return error;
   return Object.assign(new Error(`the connection was closed before the answer: ${error.message}`), {
     code: 'ECONNRESET',

@@ -21,6 +21,7 @@ describeEveryStore('books', (under) => {
           marks: 0,
           divertedKeys: 0,
         },
+        spilled: {},
         balanced: true,
         inFlight: 0,
         problems: [],

@@ -1,15 +1,15 @@
 /**
  * The whole product, harmed while it works, with stores of its own: a fixed list of faults. `mutt torture` does more of it at
- * random, to two nodes (torture.spec.ts).
+ * random, to two nodes (../product/torture.spec.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { until } from '../support/node-under-test.ts';
-import type { FaultInjector, FaultName, FaultResult } from './faults.ts';
-import { killRun } from './kill-run.ts';
-import type { KillRunRow } from './kill-run.ts';
-import type { KnownTraffic } from './known-traffic.ts';
+import type { FaultInjector, FaultName, FaultResult } from '../product/faults.ts';
+import { killRun } from '../product/kill-run.ts';
+import type { KillRunRow } from '../product/kill-run.ts';
+import type { KnownTraffic } from '../product/known-traffic.ts';
 
 const TIMEOUT_MS = 150_000;
 const SEED = 20_260_101;
