@@ -1,4 +1,4 @@
-/** As spec/runtime/durable/spill.spec.ts and spec/product/outbox.spec.ts, with many more deaths. */
+/** As spec/runtime/durable/spill.spec.ts and outbox.spec.ts, with many more deaths. */
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { ownDatabase } from '../gateways/postgres/own-database.ts';

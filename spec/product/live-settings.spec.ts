@@ -1,5 +1,5 @@
 /**
- * Every setting but the sizes of pools (resize.spec.ts) changed up and down on a running node under traffic: each change
+ * Every setting but the sizes of pools (../long/resize.spec.ts) changed up and down on a running node under traffic: each change
  * shows in what the node does, no thread is restarted for it, and every event is accounted for in the end.
  *
  * Matching is held back by a lock on the audit table, and delivery by a destination that fails, so that mailboxes fill.

@@ -6,8 +6,8 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { SettingKey } from '../../actors/settings.ts';
 import { until } from '../support/node-under-test.ts';
-import { queryNode } from './node-database.ts';
-import { OrderedRun } from './ordered-run.ts';
+import { queryNode } from '../product/node-database.ts';
+import { OrderedRun } from '../product/ordered-run.ts';
 
 const TIMEOUT_MS = 120_000;
 const RESIZED_MS = 60_000;

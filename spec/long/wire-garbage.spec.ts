@@ -4,15 +4,15 @@
  */
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { knownText } from '../../../supervisors/torture/known-event.ts';
-import { WIRE_GARBAGE, WIRE_GARBAGE_NAMES } from '../../../supervisors/torture/wire-garbage-kinds.ts';
-import type { WireGarbageName } from '../../../supervisors/torture/wire-garbage-kinds.ts';
-import { sendGarbage, wrongAnswers } from '../../../supervisors/torture/wire-garbage.ts';
-import { ownDatabase } from '../../gateways/postgres/own-database.ts';
-import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
-import { until } from '../../support/node-under-test.ts';
-import { startGateway } from '../gateway/gateway-under-test.ts';
-import type { GatewayUnderTest } from '../gateway/gateway-under-test.ts';
+import { knownText } from '../../supervisors/torture/known-event.ts';
+import { WIRE_GARBAGE, WIRE_GARBAGE_NAMES } from '../../supervisors/torture/wire-garbage-kinds.ts';
+import type { WireGarbageName } from '../../supervisors/torture/wire-garbage-kinds.ts';
+import { sendGarbage, wrongAnswers } from '../../supervisors/torture/wire-garbage.ts';
+import { ownDatabase } from '../gateways/postgres/own-database.ts';
+import type { OwnDatabase } from '../gateways/postgres/own-database.ts';
+import { until } from '../support/node-under-test.ts';
+import { startGateway } from '../supervisors/gateway/gateway-under-test.ts';
+import type { GatewayUnderTest } from '../supervisors/gateway/gateway-under-test.ts';
 
 const GOOD_EVERY_MS = 50;
 
@@ -87,6 +87,12 @@ describe('Garbage on the wire', function () {
       async () => figure('mutt_ingest_in_flight_requests') === 0,
       30_000,
       () => 'requests are in flight',
+    );
+    // Its figures come a moment after its answers.
+    await until(
+      async () => stored() >= good.length,
+      30_000,
+      () => `${stored()} of ${good.length} are counted`,
     );
     expect(stored()).to.equal(good.length);
     expect(figure('mutt_ingest_rejected_events_total')).to.be.above(100);

@@ -12,12 +12,12 @@ import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { diskWay, smallDiskCommand } from '../support/small-disk.ts';
 import { specDirectory } from '../support/servers.ts';
-import type { FullDiskResult, FullDiskRow, Place } from './full-disk-run.ts';
+import type { FullDiskResult, FullDiskRow, Place } from '../product/full-disk-run.ts';
 
 const TIMEOUT_MS = 240_000;
 /** A node refuses to start with less than 128 MiB; a new PostgreSQL takes about 60 of them. */
 const DISK_BYTES = 256 * 1024 ** 2;
-const PROGRAM = fileURLToPath(new URL('./full-disk-run.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../product/full-disk-run.ts', import.meta.url));
 
 async function run(): Promise<FullDiskResult> {
   const base = specDirectory('full-disk');

@@ -8,8 +8,8 @@ import { after, before, describe, it } from 'mocha';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
 import { SentinelGroup } from '../support/sentinel-group.ts';
 import type { GroupServer } from '../support/sentinel-group.ts';
-import { killRun } from './kill-run.ts';
-import type { KnownTraffic } from './known-traffic.ts';
+import { killRun } from '../product/kill-run.ts';
+import type { KnownTraffic } from '../product/known-traffic.ts';
 
 const SEED = 20_260_706;
 const RECOVERY_MS = 30_000;
