@@ -94,11 +94,12 @@ export class NodeProcess {
       ...process.env,
       // As the bootstrap does.
       NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(this.dir, 'cache', 'compile'),
+      ...this.#env,
+      // Last: whatever is set around it, it is this node, and touches no other's data.
       MUTT_DATA_DIR: this.dir,
       MUTT_INGEST_PORT: String(this.ports.ingest),
       MUTT_HEALTH_PORT: String(this.ports.health),
       MUTT_ADMIN_PORT: String(this.ports.admin),
-      ...this.#env,
     };
   }
 
