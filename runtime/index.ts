@@ -181,7 +181,9 @@ export { createRedisStore, STORE_CONNECTION_OPTIONS } from './durable/redis-stor
 export type { RedisStoreOptions } from './durable/redis-store.ts';
 export { Spiller } from './durable/spill.ts';
 export type {
+  Divided,
   Diverted,
+  Shedding,
   SpillBounds,
   SpilledMessage,
   SpillerOptions,

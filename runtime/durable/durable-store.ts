@@ -189,6 +189,8 @@ export interface Output {
   count?: number;
   /** The first output of a lane in a commit decides. Read at every attempt, so it may change while a commit waits. */
   bounds: Bounds;
+  /** What it is worth beside others when there is no room for all (spill.ts); the store does not look at it. */
+  worth?: number;
 }
 
 export interface DelayedOutput {

@@ -149,9 +149,22 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
 
   async function callOne(scriptCall: ScriptCall): Promise<unknown> {
     const [outcome] = await call([scriptCall]);
-    if (outcome === undefined) throw storeAway('no reply', 'unknown');
-    if ('error' in outcome) throw outcome.error;
-    return outcome.reply;
+    return replyOf(outcome);
+  }
+
+  /** Commits that are asked for in one turn, of several partitions say, travel together. */
+  let together: { calls: ScriptCall[]; outcomes: ReturnType<typeof call> } | undefined;
+  async function callTogether(scriptCall: ScriptCall): Promise<unknown> {
+    if (together === undefined) {
+      const calls: ScriptCall[] = [];
+      const outcomes = Promise.resolve().then(() => {
+        together = undefined;
+        return call(calls);
+      });
+      together = { calls, outcomes };
+    }
+    const index = together.calls.push(scriptCall) - 1;
+    return replyOf((await together.outcomes)[index]);
   }
 
   /** A plain command, with the same deadline and errors. */
@@ -219,7 +232,7 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       const keys = ['owner', 'ledger', 'strikes', 'groups', 'diverted', ...names].map((name) =>
         keyOf(request.partition, name),
       );
-      return commitResult(await callOne({ script: 'commit', keys, args: [plan, ...payloads] }));
+      return commitResult(await callTogether({ script: 'commit', keys, args: [plan, ...payloads] }));
     },
 
     async lookAtSpills(partition, token, lanes, { isAttempt = false } = {}) {
@@ -390,6 +403,12 @@ export function createRedisStore(options: RedisStoreOptions): DurableStore {
       reader.close();
     },
   };
+}
+
+function replyOf(outcome: { reply: unknown } | { error: CodedError } | undefined): unknown {
+  if (outcome === undefined) throw storeAway('no reply', 'unknown');
+  if ('error' in outcome) throw outcome.error;
+  return outcome.reply;
 }
 
 function checkConnection(connection: Redis): void {

@@ -9,6 +9,9 @@
  *
  * Invariants: outside counts only what is booked; whatever else lies there is written over by the next attempt. While a
  * lane has messages outside, nothing else is appended to it: the store refuses that, so no hand-over breaks the order.
+ *
+ * Before there is no room outside either, messages may be *shed*: another lane takes them in the same commit, in a form
+ * of the caller's, and they need not keep their order any more.
  */
 import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
@@ -20,9 +23,11 @@ import type {
   DurableStore,
   LaneSpill,
   Output,
+  Spill,
   SpillLook,
   Token,
 } from './durable-store.ts';
+import { mergePlans } from './merge-plans.ts';
 import { laneFull, spillFull, spillOvertaken } from './store-errors.ts';
 
 /** Keeps messages outside the store, by partition, lane and number. */
@@ -54,9 +59,24 @@ export interface SpillBounds {
   bytesMax: number;
 }
 
+/** What is not put outside but into another lane. */
+export interface Shedding {
+  lane: string;
+  /**
+   * Divides what would be put outside. `fill` is the part of the bounds that would be taken then: above 1 there is no
+   * room for all. `shed` are outputs of `lane`; the counters advance with their commit. Pure: it may be asked in vain.
+   */
+  divide(outputs: readonly Output[], fill: number): Divided;
+}
+export interface Divided extends Pick<CommitPlan, 'counters'> {
+  kept: readonly Output[];
+  shed: readonly Output[];
+}
+
 export interface SpillerOptions {
   store: DurableStore;
   outside: SpillStore;
+  shedding?: Shedding;
   /** Asked at every attempt. */
   bounds: () => SpillBounds;
   /** Of a lane that is refilled. */
@@ -67,6 +87,8 @@ export interface SpillerOptions {
   onRefilled?: (messages: number) => void;
   /** They were booked and are not there: they are lost, and the ledger says so. */
   onMissing?: (at: SpillPlace, messages: number) => void;
+  /** Of every batch, as it was committed in the end. */
+  onCommitted?: (plan: Diverted) => void;
   /** Bringing back fails, and is tried again. */
   onTrouble?: (partition: number, error: unknown) => void;
   clock: Clock;
@@ -142,8 +164,8 @@ export class Spiller {
   }
 
   /**
-   * The plan as it can be committed now: what is meant for lanes without room is put outside. Rejects with E_SPILL_FULL
-   * when there is no room outside, with E_FENCED, and with what keeps them; then nothing has changed.
+   * The plan as it can be committed now: what is meant for lanes without room is put outside, or shed. Rejects with
+   * E_SPILL_FULL when there is no room outside, with E_FENCED, and with what keeps them; then nothing has changed.
    */
   async divert(partition: number, plan: CommitPlan): Promise<Diverted> {
     const owned = this.#owned.get(partition);
@@ -154,28 +176,35 @@ export class Spiller {
     if (owned === undefined || wanted.length === 0) return plan;
     owned.attempts += 1;
     owned.fate = 'in hand';
-    const look = await this.#look(partition, owned, wanted, true);
-    const going = wanted.filter((lane) => !hasRoom(look.lanes[lane], byLane.get(lane) ?? []));
-    if (going.length === 0) {
-      owned.full.clear();
-      return plan;
-    }
-    this.#requireRoom(look, going, byLane);
+    const { shedding } = this.#options;
+    const asked = shedding === undefined ? wanted : [...wanted, shedding.lane];
+    const look = await this.#look(partition, owned, asked, true);
+    const full = wanted.filter((lane) => !hasRoom(look.lanes[lane], byLane.get(lane) ?? []));
+    const { kept, shed, counters } = this.#divide(
+      look,
+      full.flatMap((lane) => byLane.get(lane) ?? []),
+    );
+    this.#requireRoom(look, kept);
+    const going = Map.groupBy(kept, ({ lane }) => lane);
     const { attempt } = look;
-    const lanes = going.map((lane) => {
-      const outputs = byLane.get(lane) ?? [];
-      return { lane, after: look.lanes[lane]?.last ?? 0, count: outputs.length, bytes: bytesOf(outputs) };
-    });
-    for (const { lane, after } of lanes) {
+    const lanes: Spill[] = [];
+    for (const [lane, outputs] of going) {
+      const after = look.lanes[lane]?.last ?? 0;
+      lanes.push({ lane, after, count: outputs.length, bytes: bytesOf(outputs) });
       // Whether the commit comes through or not: the next look tells.
       owned.lanes.add(lane);
-      const payloads = (byLane.get(lane) ?? []).map(({ payload }) => payload);
+      const payloads = outputs.map(({ payload }) => payload);
       const isThere = await this.#options.outside.put({ partition, lane, attempt, after }, payloads);
       if (!isThere) throw spillOvertaken(lane);
     }
     owned.full.clear();
-    const outputs = (plan.outputs ?? []).filter(({ lane }) => !going.includes(lane));
-    return { ...plan, outputs, spills: { attempt, lanes } };
+    if (full.length === 0) return plan;
+    const others = (plan.outputs ?? []).filter(({ lane }) => !full.includes(lane));
+    const diverted = mergePlans([
+      { ...plan, outputs: others },
+      { outputs: shed, ...(counters && { counters }) },
+    ]);
+    return lanes.length === 0 ? diverted : { ...diverted, spills: { attempt, lanes } };
   }
 
   /** The plan that `divert` gave last is committed; without one it was given up, and may be committed all the same. */
@@ -183,19 +212,35 @@ export class Spiller {
     const owned = this.#owned.get(partition);
     const lanes = committed?.spills?.lanes ?? [];
     if (lanes.length > 0) this.#options.onSpilled?.(lanes.reduce((sum, { count }) => sum + count, 0));
+    if (committed !== undefined) this.#options.onCommitted?.(committed);
     if (owned === undefined || owned.fate !== 'in hand') return;
     owned.fate = committed === undefined ? 'abandoned' : 'committed';
     owned.wake();
   }
 
-  #requireRoom(look: SpillLook, going: readonly string[], byLane: ReadonlyMap<string, Output[]>): void {
+  /** All of it is kept where the lane of what is shed has no room. */
+  #divide({ waiting, lanes }: SpillLook, outputs: readonly Output[]): Divided {
+    const { shedding } = this.#options;
+    const all: Divided = { kept: outputs, shed: [] };
+    if (shedding === undefined || outputs.length === 0) return all;
     const { messagesMax, bytesMax } = this.#options.bounds();
-    const outputs = going.flatMap((lane) => byLane.get(lane) ?? []);
-    const { messages, bytes } = look.waiting;
-    const [lane = ''] = going;
-    if (messagesMax === 0) throw laneFull(lane);
+    const fill = Math.max(
+      (waiting.messages + outputs.length) / messagesMax,
+      (waiting.bytes + bytesOf(outputs)) / bytesMax,
+    );
+    const divided = shedding.divide(outputs, fill);
+    return divided.shed.length === 0 || hasRoom(lanes[shedding.lane], divided.shed) ? divided : all;
+  }
+
+  #requireRoom({ waiting: { messages, bytes } }: SpillLook, outputs: readonly Output[]): void {
+    const { messagesMax, bytesMax } = this.#options.bounds();
+    const [first] = outputs;
+    if (first === undefined) return;
+    if (messagesMax === 0) throw laneFull(first.lane);
     if (messages === 0) return;
-    if (messages + outputs.length > messagesMax || bytes + bytesOf(outputs) > bytesMax) throw spillFull(lane);
+    if (messages + outputs.length > messagesMax || bytes + bytesOf(outputs) > bytesMax) {
+      throw spillFull(first.lane);
+    }
   }
 
   async #look(

@@ -41,6 +41,26 @@ describe('RedisStore', () => {
     });
   }
 
+  it('sends commits that are asked for in one turn together, and answers each for itself', async () => {
+    const { store, connection } = opened;
+    const tokens = [await own(store, 0), await own(store, 1)];
+    // The server knows the script from here on.
+    await store.commit({ partition: 0, token: tokens[0] as (typeof tokens)[number] });
+    const pipeline = connection.pipeline.bind(connection);
+    let pipelines = 0;
+    connection.pipeline = (...given) => {
+      pipelines += 1;
+      return pipeline(...given);
+    };
+    const stale = { ...(tokens[1] as (typeof tokens)[number]), nonce: 'stranger' };
+    const results = await Promise.all([
+      store.commit({ partition: 0, token: tokens[0] as (typeof tokens)[number], counters: { done: 1 } }),
+      store.commit({ partition: 1, token: stale, counters: { done: 1 } }),
+    ]);
+    expect(results.map(({ status }) => status)).to.deep.equal(['committed', 'fenced']);
+    expect(pipelines).to.equal(1);
+  });
+
   it('keeps everything of a partition under one hash tag', async () => {
     const { store, connection } = opened;
     const writerId = freshWriterId();

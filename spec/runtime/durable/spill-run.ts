@@ -13,13 +13,15 @@ import type { Batch, Consumer } from '../../../runtime/durable/consumer.ts';
 import type { CommitPlan, DurableStore, Ledger } from '../../../runtime/durable/durable-store.ts';
 import { storeAway } from '../../../runtime/durable/store-errors.ts';
 import { Spiller } from '../../../runtime/durable/spill.ts';
-import type { SpillBounds, SpillStore } from '../../../runtime/durable/spill.ts';
+import type { Shedding, SpillBounds, SpillStore } from '../../../runtime/durable/spill.ts';
 import { alertOf } from '../../actors/forward/alerts.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
 import { appendOne, delay, freshWriterId, inputOf, own, readAll, until, WIDE } from './store-under-test.ts';
 
 export const SLOW = alertLane('slow');
 export const FAST = alertLane('fast');
+/** What is shed. */
+export const SHED = 'shed';
 export const LANE_ENTRIES_MAX = 4;
 const QUESTION = { terminal: [], inputLanes: ['in'] };
 const BATCH_MAX = 5;
@@ -60,6 +62,7 @@ export interface SpillRunOptions {
   database: OwnDatabase;
   store: DurableStore;
   bounds?: () => SpillBounds;
+  shedding?: Shedding;
 }
 
 export class SpillRun {
@@ -75,6 +78,7 @@ export class SpillRun {
   readonly received = new Map<string, string[]>([
     [SLOW, []],
     [FAST, []],
+    [SHED, []],
   ]);
   spilled = 0;
   refilled = 0;
@@ -120,6 +124,7 @@ export class SpillRun {
         outside: wire === undefined ? this.outbox : this.#harmedOutbox(wire),
         bounds: this.#options.bounds ?? (() => ({ messagesMax: 1_000, bytesMax: 10_000_000 })),
         laneBounds: () => ({ ...WIDE, entriesMax: LANE_ENTRIES_MAX }),
+        ...(this.#options.shedding && { shedding: this.#options.shedding }),
         clock: systemClock,
         onSpilled: (messages) => {
           this.spilled += messages;
@@ -177,6 +182,7 @@ export class SpillRun {
     await until(async () => {
       await this.read(FAST, 100);
       await this.read(SLOW, 100);
+      await this.read(SHED, 100);
       return this.#count(this.received) >= this.#count(this.sent);
     }, timeoutMs).catch(async (thrown: unknown) => {
       const { spilled, measured, problems } = await this.ledger();
@@ -235,11 +241,17 @@ export class SpillRun {
   }
 }
 
+/** The digit at its end. */
+export function worthOf(id: string): number {
+  return Number(id.at(-1));
+}
+
 function planOf({ pieces }: Batch): CommitPlan {
   const outputs = pieces.map(({ entry }) => {
     const [lane = '', id = ''] = entry.payload.toString().split(' ');
     const payload = encodeStoredAlert({ alert: { ...alertOf(id) }, attempts: 0 });
-    return { lane, payload, bounds: { ...WIDE, entriesMax: LANE_ENTRIES_MAX } };
+    const bounds = { ...WIDE, entriesMax: LANE_ENTRIES_MAX };
+    return { lane, payload, bounds, worth: worthOf(id) };
   });
   return { outputs, counters: { handled: pieces.length } };
 }

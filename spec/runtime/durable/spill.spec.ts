@@ -1,12 +1,12 @@
 /** What full lanes cannot take, with a real Redis and a real PostgreSQL. */
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
-import type { SpillBounds } from '../../../runtime/durable/spill.ts';
+import type { Shedding, SpillBounds } from '../../../runtime/durable/spill.ts';
 import { ownDatabase } from '../../gateways/postgres/own-database.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
 import { specRedisUrl } from '../../support/servers.ts';
-import { FAST, SLOW, SpillRun } from './spill-run.ts';
-import { openRedisStore, until as untilWithin } from './store-under-test.ts';
+import { FAST, SHED, SLOW, SpillRun, worthOf } from './spill-run.ts';
+import { WIDE, openRedisStore, until as untilWithin } from './store-under-test.ts';
 import type { OpenedStore } from './store-under-test.ts';
 
 const SEEDS = [1, 2, 3, 4];
@@ -114,6 +114,81 @@ describe('What full lanes cannot take', function () {
     const { problems, spilled } = await run.ledger();
     expect(problems.join()).to.include('4 commits named something that was not there');
     expect(spilled[SLOW]).to.include({ messages: 0, bytes: 0 });
+  });
+
+  describe('where some of it may be shed', () => {
+    let shedMax: number;
+    /** Half a full outbox sheds what is worth least, a full one what is worth less than 8. */
+    const shedding: Shedding = {
+      lane: SHED,
+      divide(outputs, fill) {
+        const below = fill < 0.5 ? 0 : Math.min(8, Math.ceil(fill * 8));
+        const isShed = ({ worth = 9 }: { worth?: number }): boolean => worth < below;
+        const bounds = { ...WIDE, entriesMax: shedMax };
+        const shed = outputs.filter(isShed).map(({ payload }) => ({ lane: SHED, payload, bounds }));
+        return {
+          kept: outputs.filter((output) => !isShed(output)),
+          shed,
+          counters: { shed: shed.length },
+        };
+      },
+    };
+    beforeEach(() => {
+      shedMax = 1_000;
+      run = new SpillRun({ database, store: opened.store, bounds: () => bounds, shedding });
+    });
+    /** In its lane or where what is shed goes, each once, and in order in both. */
+    async function expectOnceEach(): Promise<void> {
+      const received = run.received.get(SHED) ?? [];
+      const shed = new Set(received);
+      for (const lane of [SLOW, FAST]) {
+        const sent = run.sent.get(lane) ?? [];
+        expect(run.received.get(lane), lane).to.deep.equal(sent.filter((id) => !shed.has(id)));
+        const ofLane = received.filter((id) => sent.includes(id));
+        expect(ofLane, lane).to.deep.equal(sent.filter((id) => shed.has(id)));
+      }
+      expect(received.filter((id) => worthOf(id) >= 8)).to.deep.equal([]);
+      expect((await run.ledger()).counters['shed']).to.equal(shed.size);
+    }
+
+    it('goes to the lane of what is shed as the outbox fills, what is worth most waits', async () => {
+      // Whatever the batches are, what is not shed of forty has room.
+      bounds = { messagesMax: 30, bytesMax: 10_000_000 };
+      const { consumer, ended } = await run.own();
+      await run.send(...Array.from({ length: 40 }, () => SLOW), ...Array.from({ length: 5 }, () => FAST));
+      await until(async () => {
+        await run.read(FAST, 100);
+        return run.received.get(FAST)?.length === 5;
+      });
+      expect(run.waits.filter((code) => code === 'E_SPILL_FULL')).to.deep.equal([]);
+      await run.drain();
+      await consumer.stop();
+      await ended;
+      await expectOnceEach();
+      expect(run.received.get(SHED)?.length).to.be.above(5);
+    });
+
+    it('waits outside all the same where its own lane is full, and goes there once that has room', async () => {
+      bounds = { messagesMax: 10, bytesMax: 10_000_000 };
+      shedMax = 3;
+      const { consumer, ended } = await run.own();
+      await run.send(...Array.from({ length: 60 }, () => SLOW));
+      await until(() => run.waits.includes('E_SPILL_FULL'));
+      const { measured } = await run.ledger();
+      expect(measured.lanes[SHED]?.entries).to.be.within(1, 5);
+      await run.drain();
+      await consumer.stop();
+      await ended;
+      await expectOnceEach();
+    });
+
+    it('is neither lost nor doubled, wherever its owners die', async () => {
+      bounds = { messagesMax: 24, bytesMax: 10_000_000 };
+      const { owners } = await run.torment(5, EVENTS, OWNERS_MAX);
+      expect(owners).to.be.above(3);
+      await expectOnceEach();
+      expect(run.received.get(SHED)?.length).to.be.above(0);
+    });
   });
 
   for (const seed of SEEDS) {
