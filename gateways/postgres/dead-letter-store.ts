@@ -4,15 +4,15 @@
  */
 import type { DeadLetter, DeadLetterStore, FailedReplay } from '../../actors/ports.ts';
 import { plainArray, textArray } from './array-literal.ts';
-import type { Connection } from './connection.ts';
+import type { Statements } from './connection.ts';
 import { storableJson, storableText } from './storable-text.ts';
 
 export class PostgresDeadLetterStore implements DeadLetterStore {
-  readonly #connection: Connection;
+  readonly #connection: Statements;
   readonly #store: string;
 
   /** `store` names the Redis that the events of these letters are in flight in. */
-  constructor(connection: Connection, store: string) {
+  constructor(connection: Statements, store: string) {
     this.#connection = connection;
     this.#store = store;
   }

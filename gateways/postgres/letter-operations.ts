@@ -14,6 +14,7 @@ import type { Connection } from './connection.ts';
 import type { FailurePosition } from './failure-log.ts';
 import { pageOf, rowsFor } from './page.ts';
 import type { Page } from './page.ts';
+import { STRANDED_AFTER_MS } from './store-adoption.ts';
 import { storableJson, storableText } from './storable-text.ts';
 
 export type LetterState =
@@ -36,6 +37,12 @@ export interface StoredLetter {
   operationId: string | null;
   endedAtMs: number | null;
   isEdited: boolean;
+  /** Names the Redis that its event is in flight in; empty: from before these were named. */
+  store: string;
+  /** When a node of that said last that it lives. */
+  storeSeenAtMs: number | null;
+  /** None has for a while: nobody replays it until another takes it over. */
+  isStranded: boolean;
 }
 export interface StoredReplay {
   nth: number;
@@ -91,6 +98,8 @@ export interface StoredOperation {
   failed: number;
   superseded: number;
   canceled: number;
+  /** Of those that wait or are on their way: of a Redis no node of which lives. */
+  stranded: number;
 }
 
 interface LetterRow {
@@ -110,6 +119,9 @@ interface LetterRow {
   operation_id: string | null;
   ended_ms: number | null;
   is_edited: boolean;
+  store: string;
+  store_seen_ms: number | null;
+  is_stranded: boolean;
 }
 interface OperationRow {
   id: string;
@@ -127,6 +139,7 @@ interface OperationRow {
   delivered: number;
   failed: number;
   superseded: number;
+  stranded: number;
 }
 
 const RESOURCE = 'dead_letters';
@@ -146,6 +159,7 @@ export class PostgresLetterOperations {
   async search(
     options: LetterFilter & {
       states: readonly LetterState[];
+      store?: string | undefined;
       after?: FailurePosition | undefined;
       limit: number;
     },
@@ -161,6 +175,8 @@ export class PostgresLetterOperations {
       after === undefined ? null : checkedInteger(after.at, 'after', 0, Number.MAX_SAFE_INTEGER),
       checkedTextOrNull(after?.id, 'after', ID_CHARS_MAX),
       rowsFor(limit),
+      checkedTextOrNull(options.store, 'store'),
+      STRANDED_AFTER_MS,
     ];
     const rows = await boundedSearch(this.#connection, { mend: MEND }, (transaction) =>
       transaction.rows<LetterRow>('list_dead_letters', values),
@@ -170,7 +186,7 @@ export class PostgresLetterOperations {
   }
 
   async get(id: string): Promise<{ letter: StoredLetter; replays: StoredReplay[] } | undefined> {
-    const [row] = await this.#connection.rows<LetterRow>('get_dead_letter', [id]);
+    const [row] = await this.#connection.rows<LetterRow>('get_dead_letter', [id, STRANDED_AFTER_MS]);
     if (row === undefined) return undefined;
     const replays = await this.#connection.rows<{
       nth: number;
@@ -277,13 +293,20 @@ export class PostgresLetterOperations {
       after?.at ?? null,
       after?.id ?? null,
       rowsFor(limit),
+      STRANDED_AFTER_MS,
     ]);
     const { items, next } = pageOf(rows, limit, (row) => ({ at: row.begun_us, id: row.id }));
     return { items: items.map(toOperation), next };
   }
 
   async operation(id: string): Promise<StoredOperation | undefined> {
-    const [row] = await this.#connection.rows<OperationRow>('list_replay_operations', [id, null, null, 1]);
+    const [row] = await this.#connection.rows<OperationRow>('list_replay_operations', [
+      id,
+      null,
+      null,
+      1,
+      STRANDED_AFTER_MS,
+    ]);
     return row === undefined ? undefined : toOperation(row);
   }
 
@@ -335,6 +358,9 @@ function toLetter(row: LetterRow): StoredLetter {
     operationId: row.operation_id,
     endedAtMs: row.ended_ms,
     isEdited: row.is_edited,
+    store: row.store,
+    storeSeenAtMs: row.store_seen_ms,
+    isStranded: row.is_stranded,
   };
 }
 
@@ -354,5 +380,6 @@ function toOperation(row: OperationRow): StoredOperation {
     failed: row.failed,
     superseded: row.superseded,
     canceled: row.canceled,
+    stranded: row.stranded,
   };
 }

@@ -93,6 +93,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
       batch_end: LetterEnd;
       replays: number;
       first_failed_ms: number;
+      reason: string;
     }>('list_batch_letters', [batchId]);
     return rows.map((row) => ({
       alertId: row.alert_id,
@@ -101,6 +102,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
       end: row.batch_end,
       replays: row.replays,
       firstFailedAtMs: row.first_failed_ms,
+      reason: row.reason,
     }));
   }
 
@@ -155,7 +157,7 @@ export class PostgresLetterReleases implements LetterReleaseStore {
 
   async takeTokens(pace: ReplayPace, wanted: number, destination: string): Promise<number> {
     const { name, onTheirWayMax, perSecond } = pace;
-    const values = [name, wanted, destination, onTheirWayMax, perSecond];
+    const values = [name, wanted, destination, onTheirWayMax, perSecond, this.#store];
     return (await this.#connection.row<{ taken: number }>('take_replay_tokens', values)).taken;
   }
 

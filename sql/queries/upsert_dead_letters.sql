@@ -32,7 +32,7 @@ WITH kept AS (
     last_failed_at = excluded.last_failed_at,
     store = excluded.store
   WHERE letter.replays <= excluded.replays
-    AND (letter.state IN ('leaving', 'replayed', 'delivered')
+    AND (letter.state IN ('replayed', 'delivered') OR letter.state = 'leaving' AND letter.batch_end = 'replayed'
       OR letter.state IN ('kept', 'superseded') AND letter.last_failed_at < excluded.last_failed_at)
   RETURNING alert_id, destination, error, last_failed_at
 )
