@@ -166,6 +166,8 @@ export interface BatchLetter {
   /** This one included. */
   replays: number;
   firstFailedAtMs: number;
+  /** Of the last failure. */
+  reason: string;
 }
 export type LetterEnd = 'replayed' | 'superseded' | 'discarded';
 /** How many letters of one destination or end. */
@@ -277,6 +279,12 @@ export type SentOutcome =
   | { kind: 'refused'; reason: DeliveryFailure; error: string; status?: number };
 export type DeliveryFailure =
   'timeout' | 'network' | 'tls' | 'throttled' | 'server' | 'auth' | 'rejected' | 'template';
+/** Why an alert became a dead letter unsent: for a person to look at, or until there is less to do. */
+export const SHED_REASONS = ['shed', 'deferred'] as const;
+export type ShedReason = (typeof SHED_REASONS)[number];
+export function wasShed(reason: string): boolean {
+  return SHED_REASONS.some((known) => known === reason);
+}
 
 /**
  * Posts one document. Rejects when there is no answer: with the network's own code, `ETIMEDOUT`, or a coded error; also

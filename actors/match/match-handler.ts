@@ -13,6 +13,7 @@ import type { Alert, AuditRow } from '../event.ts';
 import { alertLane, encodeStoredAlert } from '../forward/messages.ts';
 import { decodeFrame } from '../ingest/frame.ts';
 import type { Frame } from '../ingest/frame.ts';
+import { OVERFLOW_LANE } from '../ingest/ingest-actor.ts';
 import type { AuditStore, QuarantineStore, StandingDecision } from '../ports.ts';
 import { UnmatchedAudit } from './audit-policy.ts';
 import type { AuditPolicy } from './audit-policy.ts';
@@ -21,6 +22,7 @@ import type { DecisionBasis, DecisionParts } from './decide.ts';
 import { normalizeEvent } from './normalize.ts';
 import { RuleSet } from './rule-set/rule-set.ts';
 import type { Offender } from './rule-set/rule-set.ts';
+import { worthOf } from './shedding.ts';
 import type { EventTap } from './tap.ts';
 import type { UnmatchedTurn, UnmatchedWatch } from './unmatched.ts';
 
@@ -120,7 +122,7 @@ export class MatchHandler {
     this.#options.onDecided(batch.partition);
     const standing = rows.length === 0 ? [] : await this.#options.audit.insert(rows);
     this.#options.count('auditRows', rows.length);
-    return this.#planOf(standing, unmatched, await turn.alerts(inForce.basis));
+    return this.#planOf(batch.lane, standing, unmatched, await turn.alerts(inForce.basis));
   }
 
   /** Keeps an event that breaks its handler, with its bytes where they can be had. */
@@ -180,6 +182,7 @@ export class MatchHandler {
   }
 
   #planOf(
+    lane: string,
     standing: readonly StandingDecision[],
     unaudited: number,
     metaAlerts: readonly Alert[],
@@ -188,7 +191,8 @@ export class MatchHandler {
     const { alertBounds: bounds } = this.#options;
     const send = (alert: Alert): void => {
       const payload = encodeStoredAlert({ alert, attempts: 0 });
-      outputs.push({ lane: alertLane(alert.destination), payload, bounds });
+      const worth = worthOf(alert, lane === OVERFLOW_LANE);
+      outputs.push({ lane: alertLane(alert.destination), payload, bounds, worth });
     };
     const openGroups: { id: string; parts: number }[] = [];
     let unmatched = unaudited;

@@ -122,6 +122,11 @@ describe('Settings together', () => {
       { 'mailbox.alert.alertsMax': 1_000 },
       'match.batch.eventsMax',
     ],
+    [
+      'shedding without the outbox that it goes by',
+      { 'shed.mode': 'dlq', 'mailbox.outbox.alertsMax': 0 },
+      'shed.mode',
+    ],
     ['too many threads', { 'pool.gateway.size': 64, 'pool.ingest.size': 5 }, 'pool.ingest.size'],
   ];
   for (const [title, set, field] of contradictions) {
