@@ -37,8 +37,12 @@ import type { SignatureQueue } from './signature-queues.ts';
 const WINDOW_MAX = 256;
 /** While nothing is sent, since the latest of a signature may be far behind: it takes the place of the earlier ones. */
 const BACKLOG_WINDOW_MAX = 2_048;
-/** A window as empty as this is filled again at once, whatever the present reading waits for. */
+/**
+ * A window is filled when so few of it are still to be sent, and then at once, whatever the present reading waits for: to
+ * fill it one by one would read most entries in vain. Where more may be sent at once it is filled earlier.
+ */
 const WINDOW_LOW = WINDOW_MAX / 2;
+const WINDOW_LOW_MAX = (WINDOW_MAX * 3) / 4;
 /** Of followers that are taken up at once. */
 const FOLLOWERS_BYTES_MAX = 1024 * 1024;
 
@@ -79,6 +83,7 @@ export class AlertIntake {
       signal,
       partitions,
       hasRoom: (destination) => this.#mayRead(destination),
+      wanted: (destination) => this.#wanted(destination),
       onBegin: () => this.#held.begin('lanes'),
       onEntries: (found) => tell({ type: 'read', ...found }),
       onFatal,
@@ -146,6 +151,7 @@ export class AlertIntake {
   }
 
   looked(): void {
+    this.#held.end('due');
     this.#setAside.done();
   }
 
@@ -164,9 +170,24 @@ export class AlertIntake {
   }
 
   #hasRoom(destination: string): boolean {
+    return this.#roomOf(destination) > 0;
+  }
+
+  #roomOf(destination: string): number {
     const lane = this.#options.lanes.get(destination);
     const isBacklog = lane?.isHeldUp(this.#options.clock.monotonicMs()) ?? false;
-    return this.#held.sizeOf(destination) < (isBacklog ? BACKLOG_WINDOW_MAX : WINDOW_MAX);
+    return (isBacklog ? BACKLOG_WINDOW_MAX : WINDOW_MAX) - this.#held.sizeOf(destination);
+  }
+
+  /** How many are to be read now. */
+  #wanted(destination: string): number {
+    if (!this.#mayRead(destination)) return 0;
+    const room = this.#roomOf(destination);
+    if (room >= WINDOW_LOW) return room;
+    const { concurrency = 0 } = this.#options.destinations.get(destination) ?? {};
+    const low = Math.max(WINDOW_LOW, Math.min(concurrency, WINDOW_LOW_MAX));
+    // Not by the room: what is sent may have to wait for its commit.
+    return (this.#options.lanes.get(destination)?.size ?? 0) <= low ? room : 0;
   }
 
   /** Before it is known what is set aside, an alert could pass one that it has to wait for. */
@@ -322,8 +343,13 @@ export class AlertIntake {
       });
   }
 
-  takeFollowers({ queue, round, entries }: Message<'followers'>): void {
+  takeFollowers(message: Message<'followers'>): void {
     this.#isTakingUp = false;
+    this.#offerFollowers(message);
+    this.#held.end('followers');
+  }
+
+  #offerFollowers({ queue, round, entries }: Message<'followers'>): void {
     const { destination } = queue;
     if (!this.#keepGeneration() || round !== this.#queues.roundOf(destination)) return;
     if (entries?.length === 0) this.#queues.dropAll(queue);
@@ -358,6 +384,13 @@ export class AlertIntake {
     }
   }
 
+  /** There is no room to set it aside: it goes on from where it was, before those that wait for it. */
+  giveBack(lane: Lane<Item> | undefined, item: Item, delayMs: number): void {
+    lane?.giveBack(item, delayMs, this.#options.clock.monotonicMs());
+    this.#queues.notSetAside(item, laneId(item.stored));
+    this.#options.tell({ type: 'ended' });
+  }
+
   /** The part of a settlement that takes an alert out of where it was found; `item` is absent for an unreadable one. */
   taking(
     { source, generation, destination }: Origin,
@@ -380,9 +413,7 @@ export class AlertIntake {
           this.readAgain(destination);
           this.#queues.unload(destination);
         }
-        const isRefillDue =
-          this.#reading.isLeftOut(destination) && this.#held.sizeOf(destination) <= WINDOW_LOW;
-        if (isRefillDue) this.#reading.restart();
+        if (this.#reading.isLeftOut(destination) && this.#wanted(destination) > 0) this.#reading.restart();
       },
     };
   }

@@ -67,7 +67,7 @@ class Forward {
   readonly #destinations = new Map<string, Destination>();
   readonly #lanes = new Map<string, Lane<Item>>();
   readonly #sending = new Set<Promise<void>>();
-  /** Outcomes on their way through the mailbox. */
+  /** Outcomes of which a message is on its way. */
   readonly #outcomes = new Map<Item, DeliveryOutcome>();
   readonly #intake: AlertIntake;
   /** Of this incarnation, to those who share the pace. */
@@ -174,8 +174,8 @@ class Forward {
       case 'followers':
         this.#intake.takeFollowers(message);
         break;
-      case 'outcome':
-        if (this.#outcomes.delete(message.item)) this.#settle(message.item, message.outcome);
+      case 'outcomes':
+        this.#settleOutcomes();
         break;
       case 'look for due':
         this.#watch.look(this.#destinations);
@@ -293,9 +293,14 @@ class Forward {
         return;
       }
       this.#outcomes.set(item, outcome);
-      this.#tell({ type: 'outcome', item, outcome });
+      // Those that come in one turn of the event loop are settled together.
+      if (this.#outcomes.size === 1) setImmediate(() => this.#tellOutcomes());
     });
     this.#sending.add(sending);
+  }
+
+  #tellOutcomes(): void {
+    if (this.#outcomes.size > 0) this.#tell({ type: 'outcomes' });
   }
 
   /** What cannot be read can never be delivered: it goes where a person looks, and holds nobody up. */
@@ -324,10 +329,12 @@ class Forward {
     });
   }
 
-  /** Those on their way through the mailbox, which are void then. */
+  /** A message that is on its way for them finds none, or later ones. */
   #settleOutcomes(): void {
-    for (const [item, outcome] of this.#outcomes) this.#settle(item, outcome);
-    this.#outcomes.clear();
+    for (const [item, outcome] of this.#outcomes) {
+      this.#outcomes.delete(item);
+      this.#settle(item, outcome);
+    }
   }
 
   #settle(item: Item, outcome: DeliveryOutcome): void {
@@ -343,8 +350,8 @@ class Forward {
       return;
     }
     this.#remember(item, outcome);
-    if (action.kind === 'dead' && outcome.kind === 'retry')
-      this.#watch.noteDead(item.destination, outcome.reason, lastFailure(outcome).last_error);
+    if (action.kind === 'dead' && action.outcome.kind === 'retry')
+      this.#watch.noteDead(item.destination, action.outcome.reason, lastFailure(action.outcome).last_error);
     if (action.kind === 'delay') this.#intake.block(lane, item);
     this.#commit(action);
   }
@@ -355,12 +362,17 @@ class Forward {
     const { done, ...taking } = this.#intake.taking(item, id, item, kind === 'delay');
     this.#settlements.add(item.partition, {
       ...taking,
+      mayWait: kind === 'delivered',
       done: (isCommitted) => {
         if (!isCommitted && kind === 'delivered') this.#intake.noteDelivered(id);
         if (kind === 'dead') this.#lanes.get(item.destination)?.ended(item);
         done(isCommitted);
         if (kind === 'dead') this.#tell({ type: 'ended' });
       },
+      // All that is set aside would wait for room that only comes when some of it is sent.
+      ...(action.kind === 'delay'
+        ? { giveBack: () => this.#intake.giveBack(this.#lanes.get(item.destination), item, action.delayMs) }
+        : {}),
       plan: planOf(action, this.#options.bounds),
     });
   }

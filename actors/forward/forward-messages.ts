@@ -2,7 +2,7 @@
 import type { Entry } from '../../runtime/durable/durable-store.ts';
 import type { PaceAnswer } from '../../runtime/durable/pace.ts';
 import type { CodedError } from '../../runtime/errors.ts';
-import type { DeliveryOutcome, Destination } from '../ports.ts';
+import type { Destination } from '../ports.ts';
 import type { ReadEntries } from './lane-reading.ts';
 import type { LaneItem } from './lane.ts';
 import type { StoredAlert } from './messages.ts';
@@ -29,7 +29,8 @@ export type OwnMessage =
   | { type: 'set aside'; destination: string; loads: number; found: SetAsideFound[]; generation: number }
   /** What was found at the places of followers; undefined when it could not be read. */
   | { type: 'followers'; queue: SignatureQueue<Item>; round: number; entries: Entry[] | undefined }
-  | { type: 'outcome'; item: Item; outcome: DeliveryOutcome }
+  /** Deliveries have ended. */
+  | { type: 'outcomes' }
   /** The end of an unsent alert is committed: a later one of its signature may go. */
   | { type: 'ended' }
   | { type: 'fail'; error: CodedError };

@@ -15,11 +15,8 @@ const DELIVERED_MAX = 65_536;
 export class HeldAlerts {
   readonly #held = new Map<string, Set<string>>();
   readonly #delivered = new Set<string>();
-  readonly #left: Readonly<Record<Reading, Set<string>>> = {
-    lanes: new Set(),
-    due: new Set(),
-    followers: new Set(),
-  };
+  /** What has left since the reading of that kind began that is under way. */
+  readonly #left = new Map<Reading, Set<string>>();
 
   sizeOf(destination: string): number {
     return this.#held.get(destination)?.size ?? 0;
@@ -27,12 +24,17 @@ export class HeldAlerts {
 
   /** A reading begins; all results of the one before have been taken. */
   begin(reading: Reading): void {
-    this.#left[reading].clear();
+    this.#left.set(reading, new Set());
+  }
+
+  /** All its results have been taken, and none is under way. */
+  end(reading: Reading): void {
+    this.#left.delete(reading);
   }
 
   /** False for one that is held already or has left since this reading began. */
   isNew(destination: string, id: string, reading: Reading): boolean {
-    return this.#held.get(destination)?.has(id) !== true && !this.#left[reading].has(id);
+    return this.#held.get(destination)?.has(id) !== true && this.#left.get(reading)?.has(id) !== true;
   }
 
   take(destination: string, id: string): void {
@@ -64,6 +66,6 @@ export class HeldAlerts {
   /** It has left its mailbox. */
   leave(destination: string, id: string): void {
     this.release(destination, id);
-    for (const left of Object.values(this.#left)) left.add(id);
+    for (const left of this.#left.values()) left.add(id);
   }
 }

@@ -26,6 +26,8 @@ export interface LaneReadingOptions {
   signal: AbortSignal;
   partitions: () => Iterable<number>;
   hasRoom: (destination: string) => boolean;
+  /** So many are worth reading now: none where little room is left, since what has none was read in vain. */
+  wanted: (destination: string) => number;
   /** Before each reading. */
   onBegin: () => void;
   /** The next reading does not begin before `taken` is called. */
@@ -33,6 +35,8 @@ export interface LaneReadingOptions {
   onFatal: (error: CodedError) => void;
 }
 
+/** Of each lane. */
+const READ_ENTRIES_MIN = 8;
 const READ_ENTRIES_MAX = 64;
 const READ_BYTES_MAX = 1024 * 1024;
 const READ_BLOCK_MS = 1_000;
@@ -42,7 +46,7 @@ export class LaneReading {
   readonly #options: LaneReadingOptions;
   /** `<partition> <lane>` to the last id read. */
   readonly #positions = new Map<string, LanePosition>();
-  /** Destinations that the present reading leaves out, their windows being full. */
+  /** Destinations that the present reading leaves out, their windows being full enough. */
   #leftOut: ReadonlySet<string> = new Set();
   readonly #destinations = new Set<string>();
   #reading: AbortController | undefined;
@@ -81,7 +85,8 @@ export class LaneReading {
 
   /** Ends the waiting: other lanes are to be waited for. */
   restart(): void {
-    this.#reading?.abort();
+    // Asked at every delivery, and each abort makes an error, with its stack.
+    if (this.#reading?.signal.aborted === false) this.#reading.abort();
   }
 
   isLeftOut(destination: string): boolean {
@@ -113,13 +118,13 @@ export class LaneReading {
       onBegin();
       const reading = new AbortController();
       this.#reading = reading;
-      this.#leftOut = new Set([...this.#destinations].filter((name) => !this.#options.hasRoom(name)));
+      const entriesMax = this.#choose();
       const from = [...this.#positions.values()].filter(
         ({ lane }) => !this.#leftOut.has(destinationOf(lane)),
       );
       try {
         const { generation } = store;
-        const bounds = { entriesMax: READ_ENTRIES_MAX, bytesMax: READ_BYTES_MAX, blockMs: READ_BLOCK_MS };
+        const bounds = { entriesMax, bytesMax: READ_BYTES_MAX, blockMs: READ_BLOCK_MS };
         const entries =
           from.length === 0 ? [] : await store.read(from, { ...bounds, signal: reading.signal });
         if (entries.length > 0) await this.#handOver({ entries, from: new Set(from), generation });
@@ -132,6 +137,20 @@ export class LaneReading {
         await sleep(clock, READ_RETRY_MS, signal);
       }
     }
+  }
+
+  /** Leaves out who wants nothing. Gives how much of each lane is read: all lanes together what one window wants. */
+  #choose(): number {
+    const leftOut = new Set<string>();
+    let most = 0;
+    for (const name of this.#destinations) {
+      const wanted = this.#options.wanted(name);
+      if (wanted === 0) leftOut.add(name);
+      most = Math.max(most, wanted);
+    }
+    this.#leftOut = leftOut;
+    const partitions = [...this.#options.partitions()].length;
+    return Math.min(READ_ENTRIES_MAX, Math.max(READ_ENTRIES_MIN, Math.ceil(most / partitions)));
   }
 
   /** The next reading must not start before these positions are known. */

@@ -55,7 +55,11 @@ export class LaneWatch {
   /** A delivery has settled; `lane` is how it left the lane. */
   note(name: string, outcome: DeliveryOutcome, lane: { breaker: BreakerState; failuresInRow: number }): void {
     if (outcome.kind === 'superseded') return;
-    if (outcome.kind === 'refused') this.noteDead(name, outcome.reason, lastFailure(outcome).last_error);
+    if (outcome.kind === 'refused') {
+      this.noteDead(name, outcome.reason, lastFailure(outcome).last_error);
+      // Nothing was sent.
+      if (outcome.reason === 'template') return;
+    }
     if (outcome.kind === 'delivered' || outcome.kind === 'refused') {
       this.#clear(name);
       return;
@@ -169,9 +173,8 @@ function troubleOf(
   outcome: Exclude<Failure, { kind: 'refused' }>,
   { breaker, failuresInRow }: { breaker: BreakerState; failuresInRow: number },
 ): LaneTrouble | undefined {
-  if (outcome.kind === 'unauthorized') return 'unauthorized';
   if (isOfThisNode(outcome)) return 'secret_unreadable';
-  if (breaker !== 'closed') return 'down';
+  if (breaker !== 'closed') return outcome.kind === 'unauthorized' ? 'unauthorized' : 'down';
   return failuresInRow >= FAILURES_TO_TELL ? 'failing' : undefined;
 }
 

@@ -34,6 +34,7 @@ const ATTEMPTS_TO_DELAY = 3;
 /** No alert dies of its age before so many: an outage makes alerts old, and says nothing about them. */
 const ATTEMPTS_TO_DIE = 8;
 
+type Of<Kind extends DeliveryOutcome['kind']> = Extract<DeliveryOutcome, { kind: Kind }>;
 export type BreakerState = 'closed' | 'open' | 'probing';
 
 interface Waiting<I> {
@@ -44,6 +45,8 @@ interface Waiting<I> {
   wasSent: boolean;
   /** It has waited while nothing was sent. */
   isBacklog: boolean;
+  /** How many alerts were known to be taken when its credential was refused last. */
+  takenAtDenial?: number;
 }
 
 export class Lane<I extends LaneItem> {
@@ -59,6 +62,8 @@ export class Lane<I extends LaneItem> {
   /** As all senders have it, and this one's own news beside. */
   #breaker: BreakerState = 'closed';
   #failuresInRow = 0;
+  /** Grows with every alert that is taken, as far as this lane hears of it. */
+  #taken = 0;
   #resumeAtMs = 0;
   /** The token at hand is for a probe. */
   #isProber = false;
@@ -201,7 +206,7 @@ export class Lane<I extends LaneItem> {
     const waiting = this.#takeNext(nowMs);
     if (waiting === undefined) return undefined;
     waiting.wasSent = true;
-    this.#purse.spend();
+    this.#purse.spend(nowMs);
     this.#inFlight.set(waiting.item, waiting);
     this.#busySignatures.add(waiting.item.alert.signature);
     this.#isProber = false;
@@ -287,17 +292,16 @@ export class Lane<I extends LaneItem> {
         this.#succeed();
         return { kind: 'delivered', item };
       case 'superseded':
-        // It says nothing about the destination.
+        this.#learnNothing();
         return { kind: 'superseded', item };
       case 'refused':
+        if (outcome.reason === 'template') this.#learnNothing();
         // The destination is well: it read the alert and will never take it.
-        this.#succeed();
+        else this.#succeed();
         this.#beginEnd(item);
         return { kind: 'dead', item, outcome };
       case 'unauthorized':
-        // No alert is at fault: the lane waits until somebody has mended the credential.
-        this.#fail(outcome, nowMs, true);
-        return this.#keep(waiting);
+        return this.#deny(waiting, outcome, nowMs);
       case 'retry':
         if (isOfThisNode(outcome)) {
           this.#holdHere(nowMs);
@@ -307,7 +311,13 @@ export class Lane<I extends LaneItem> {
     }
   }
 
+  /** Back to where it was: it cannot be set aside. */
+  giveBack(item: I, delayMs: number, nowMs: number): void {
+    this.#keep({ item, notBeforeMs: nowMs + delayMs, probes: 0, wasSent: true, isBacklog: false });
+  }
+
   #succeed(): void {
+    this.#taken += 1;
     this.#isNoted ||= this.#failuresInRow > 0 || this.#breaker !== 'closed';
     // At every delivery: nothing is made where nothing is new.
     this.#news = this.#news === NO_NEWS ? TAKEN : added(this.#news, TAKEN);
@@ -316,9 +326,14 @@ export class Lane<I extends LaneItem> {
     this.#close();
   }
 
-  /** Nothing was sent, and it says nothing about the destination: others go on sending there. */
-  #holdHere(nowMs: number): void {
+  /** Nothing was sent, which says nothing about the destination: another is the probe, if this one was. */
+  #learnNothing(): void {
     if (this.#breaker === 'probing') this.#breaker = 'open';
+  }
+
+  /** For a trouble of this node: others go on sending there. */
+  #holdHere(nowMs: number): void {
+    this.#learnNothing();
     // Those that were begun together have one trouble.
     if (nowMs < this.#holdUntilMs) return;
     const wasHeldUp = this.isHeldUp(nowMs);
@@ -327,11 +342,21 @@ export class Lane<I extends LaneItem> {
     if (!wasHeldUp) this.#noteBacklog();
   }
 
-  #retry(
-    waiting: Waiting<I>,
-    outcome: Extract<DeliveryOutcome, { kind: 'retry' }>,
-    nowMs: number,
-  ): LaneAction<I> {
+  /**
+   * No alert is at fault, and the lane waits until somebody has mended the credential; but one that is refused again,
+   * others having been taken with it, is a failure like any other: what guards a destination may refuse what is in it.
+   */
+  #deny(waiting: Waiting<I>, outcome: Of<'unauthorized'>, nowMs: number): LaneAction<I> {
+    const { item, takenAtDenial = this.#taken } = waiting;
+    waiting.takenAtDenial = this.#taken;
+    if (item.attempts > 0 || takenAtDenial !== this.#taken)
+      return this.#retry(waiting, { ...outcome, kind: 'retry' }, nowMs);
+    if (this.#breaker !== 'closed') waiting.probes += 1;
+    this.#fail(outcome, nowMs, true);
+    return this.#keep(waiting);
+  }
+
+  #retry(waiting: Waiting<I>, outcome: Of<'retry'>, nowMs: number): LaneAction<I> {
     this.#fail(outcome, nowMs, false);
     if (this.#breaker !== 'closed') {
       waiting.probes += 1;
@@ -344,7 +369,9 @@ export class Lane<I extends LaneItem> {
       this.#beginEnd(item);
       return { kind: 'dead', item, outcome };
     }
-    const delayMs = outcome.retryAfterMs ?? this.#options.backoffMs(item.attempts);
+    const { retryAfterMs = 0 } = outcome;
+    // One that may be sent at once is not sent over and over.
+    const delayMs = retryAfterMs > 0 ? retryAfterMs : this.#options.backoffMs(item.attempts);
     if (item.attempts >= ATTEMPTS_TO_DELAY) return { kind: 'delay', item, delayMs };
     waiting.notBeforeMs = nowMs + delayMs;
     return this.#keep(waiting);
@@ -393,6 +420,7 @@ export class Lane<I extends LaneItem> {
   #close(): void {
     if (this.#breaker === 'closed') return;
     this.#breaker = 'closed';
+    this.#taken += 1;
     for (const waiting of this.#waiting) waiting.probes = 0;
   }
 
@@ -417,7 +445,7 @@ export class Lane<I extends LaneItem> {
       return isProbePossible ? 1 : 0;
     }
     if (this.#inFlight.size >= this.#options.concurrency && !this.#purse.hasOne(nowMs)) return 0;
-    const wanted = this.#purse.wanted(this.#waiting.length, this.#options.ratePerSecond);
+    const wanted = this.#purse.wanted(this.#waiting.length, this.#options.ratePerSecond, nowMs);
     return wanted > 0 && this.#nextIndex(nowMs) >= 0 ? wanted : 0;
   }
 

@@ -16,7 +16,7 @@ import type { AlertReceipt, ReceiptStore, UnsentReason } from '../ports.ts';
 export const RECEIPTS_WAITING_MAX = 50_000;
 const PER_WRITE_MAX = 1_000;
 /** So long the first waits for others: a statement costs the store more than a row. */
-const LINGER_MS = 50;
+const LINGER_MS = 200;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 

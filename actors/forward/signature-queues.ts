@@ -60,6 +60,8 @@ interface Shelf<I> {
   /** Changes when what is known to be set aside becomes void. */
   loads: number;
   isLoaded: boolean;
+  /** Some of its queues wait for a mute to end. */
+  isMuted: boolean;
   /** What has left the retry set while it is being listed. */
   leftSince: Set<string> | undefined;
 }
@@ -160,6 +162,13 @@ export class SignatureQueues<I extends QueuedAlert> {
     this.#look(shelf, queue);
   }
 
+  /** It cannot be set aside, and stays in hand. */
+  notSetAside(item: I, id: string): void {
+    const queue = this.#queueOf(item);
+    queue.pending.delete(id);
+    this.#look(this.#shelf(item.destination), queue);
+  }
+
   /** Whether an alert that was read now has to wait. `isLimited`: for others in hand, too. */
   mustWait(item: I, isLimited: boolean): boolean {
     const queue = this.#queueOf(item);
@@ -196,11 +205,15 @@ export class SignatureQueues<I extends QueuedAlert> {
     const shelf = this.#shelf(item.destination);
     const queue = this.#queue(shelf, item.destination, item.partition, muteKeyOf(item.partition));
     queue.ahead.add(MUTE);
+    shelf.isMuted = true;
     this.#addPlace(shelf, queue, placeOf(item));
   }
 
   unmute(destination: string): void {
-    const shelf = this.#shelf(destination);
+    const shelf = this.#shelves.get(destination);
+    // Asked again and again while there is nothing to be done.
+    if (shelf?.isMuted !== true) return;
+    shelf.isMuted = false;
     for (const queue of shelf.queues.values()) {
       if (queue.ahead.delete(MUTE)) this.#look(shelf, queue);
     }
@@ -258,6 +271,7 @@ export class SignatureQueues<I extends QueuedAlert> {
         round: 0,
         loads: 0,
         isLoaded: false,
+        isMuted: false,
         leftSince: undefined,
       };
       this.#shelves.set(destination, shelf);

@@ -7,19 +7,26 @@
 const BATCH_SECONDS = 0.05;
 const BATCH_MAX = 64;
 const KEPT_MS = 250;
+/** What was spent in so long a time says what will be. */
+const MEASURE_MS = KEPT_MS;
 
 export class TokenPurse {
   #tokens = 0;
   #untilMs = 0;
   /** To be given back. */
   #spare = 0;
+  #spent = 0;
+  #spentBefore = 0;
+  #measuredMs = 0;
 
   hasOne(nowMs: number): boolean {
     return this.#tokens >= 1 && nowMs < this.#untilMs;
   }
 
-  spend(): void {
+  spend(nowMs: number): void {
     this.#tokens -= 1;
+    this.#measure(nowMs);
+    this.#spent += 1;
   }
 
   add(tokens: number, nowMs: number): void {
@@ -38,11 +45,23 @@ export class TokenPurse {
     if (nowMs >= this.#untilMs) this.setAside();
   }
 
-  /** How many to ask for when so many could be used; none while enough are at hand. */
-  wanted(usable: number, ratePerSecond: number): number {
+  /**
+   * How many to ask for when so many could be used; none while enough are at hand. Of what comes one by one each would
+   * wait for an answer: so it may be as many as were used while tokens are kept.
+   */
+  wanted(usable: number, ratePerSecond: number, nowMs: number): number {
+    this.#measure(nowMs);
     const batch = Math.max(1, Math.min(BATCH_MAX, Math.floor(ratePerSecond * BATCH_SECONDS)));
-    const enough = Math.min(batch, usable);
+    const enough = Math.min(batch, Math.max(usable, this.#spent, this.#spentBefore));
     return this.#tokens > enough / 2 ? 0 : Math.max(0, enough - this.#tokens);
+  }
+
+  #measure(nowMs: number): void {
+    const passedMs = nowMs - this.#measuredMs;
+    if (passedMs < MEASURE_MS) return;
+    this.#spentBefore = passedMs < 2 * MEASURE_MS ? this.#spent : 0;
+    this.#spent = 0;
+    this.#measuredMs = nowMs;
   }
 
   takeSpare(): number {

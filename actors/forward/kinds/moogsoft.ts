@@ -44,9 +44,9 @@ function judgeLam(response: ResponseHead): SentOutcome | undefined {
     return undefined;
   }
   const { received, processed } = answer.response ?? {};
-  const error = describeResponse(response);
   if (typeof received === 'number' && typeof processed === 'number' && received > 0 && processed < received)
-    return { kind: 'refused', reason: 'rejected', error, status };
-  if (answer.success === false) return { kind: 'retry', reason: 'server', error, status };
+    return { kind: 'refused', reason: 'rejected', error: describeResponse(response), status };
+  if (answer.success === false)
+    return { kind: 'retry', reason: 'server', error: describeResponse(response), status };
   return undefined;
 }

@@ -138,6 +138,15 @@ describe('LaneWatch', () => {
     );
   });
 
+  it('takes a template that fails for no sign that the destination is well', () => {
+    watch.note('noc', FAILED, DOWN);
+    const unmade = { kind: 'refused', reason: 'template', error: 'E_TEMPLATE_FAILED: no JSON' } as const;
+    watch.note('noc', unmade, DOWN);
+    look();
+    expect(changes.at(-1)?.map(({ state }) => state)).to.deep.equal(['down']);
+    expect(texts()).to.deep.equal(['warn: destination is down', 'warn: alerts became dead letters']);
+  });
+
   it('forgets a destination that is there no more', () => {
     watch.note('noc', FAILED, DOWN);
     look();

@@ -273,6 +273,54 @@ describe('Lane', function () {
     expect(await lane.next(1_000)).to.equal(a);
   });
 
+  it('goes on with the others when only one is refused as unauthorized, and sets that one aside', async () => {
+    const lane = laneOf();
+    const guarded = item('guarded');
+    lane.offer(guarded);
+    const others = Array.from({ length: 8 }, (_, n) => item(`other ${n}`));
+    others.forEach((each) => lane.offer(each));
+    const kinds: string[] = [];
+    const taken: LaneItem[] = [];
+    for (let nowMs = 0; nowMs < 60_000 && !kinds.includes('delay'); nowMs += 50) {
+      const next = await lane.next(nowMs);
+      if (next === undefined) continue;
+      if (next !== guarded) taken.push(next);
+      const { kind } = lane.settle(next, next === guarded ? unauthorized : delivered, nowMs);
+      if (next === guarded) kinds.push(kind);
+    }
+    expect(kinds).to.deep.equal(['kept', 'kept', 'kept', 'kept', 'delay']);
+    expect(guarded.attempts).to.equal(3);
+    expect(taken.length).to.be.greaterThan(2);
+    expect(lane.breaker).to.equal('closed');
+  });
+
+  it('learns nothing of a destination from an alert of which its template makes nothing', async () => {
+    const lane = laneOf();
+    ['a', 'b', 'c'].forEach((id) => lane.offer(item(id)));
+    await openBreaker(lane);
+    const unmade: DeliveryOutcome = {
+      kind: 'refused',
+      reason: 'template',
+      error: 'E_TEMPLATE_FAILED: no JSON',
+    };
+    expect(lane.settle((await lane.next(60_000)) as LaneItem, unmade, 60_000).kind).to.equal('dead');
+    expect([lane.breaker, lane.failuresInRow]).to.deep.equal(['open', 5]);
+    // The lease to probe is this one's still.
+    const probe = (await lane.next(60_001)) as LaneItem;
+    expect(await lane.next(60_001)).to.equal(undefined);
+    lane.settle(probe, delivered, 60_001);
+    expect(lane.breaker).to.equal('closed');
+  });
+
+  it('waits all the same when the destination asks for no wait at all', async () => {
+    const lane = laneOf();
+    lane.offer(item('a'));
+    const atOnce: DeliveryOutcome = { kind: 'retry', reason: 'server', error: '503', retryAfterMs: 0 };
+    lane.settle((await lane.next(0)) as LaneItem, atOnce, 0);
+    expect(await lane.next(99)).to.equal(undefined);
+    expect((await lane.next(100))?.alert.id).to.equal('a');
+  });
+
   it('waits as long as the destination asks', async () => {
     const lane = laneOf();
     lane.offer(item('a'));

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { Settlements } from '../../../actors/forward/settlements.ts';
 import type { Settlement } from '../../../actors/forward/settlements.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import type { Bounds, CommitRequest, Entry, Token } from '../../../runtime/durable/durable-store.ts';
 import { createMemoryStore } from '../../../runtime/durable/memory-store.ts';
@@ -9,6 +10,7 @@ import type { CodedError } from '../../../runtime/errors.ts';
 import { createFaultyStore } from '../../runtime/durable/faulty-store.ts';
 import type { FaultyStore } from '../../runtime/durable/faulty-store.ts';
 import {
+  ManualClock,
   WIDE,
   appendOne,
   commitOf,
@@ -24,6 +26,7 @@ describe('Settlements', () => {
   let store: FaultyStore;
   let token: Token;
   let commits: CommitRequest[];
+  let tokens: Map<number, Token>;
   let stop: AbortController;
   let fatal: CodedError[];
   let settlements: Settlements;
@@ -34,6 +37,7 @@ describe('Settlements', () => {
   beforeEach(async () => {
     store = createFaultyStore(createMemoryStore());
     token = await own(store);
+    tokens = new Map([[0, token]]);
     commits = [];
     done = [];
     fatal = [];
@@ -44,15 +48,18 @@ describe('Settlements', () => {
       commits.push(request);
       return commit(request);
     };
+    open(systemClock);
+  });
+  const open = (clock: Clock): void => {
     settlements = new Settlements({
       store,
-      clock: systemClock,
-      tokens: new Map([[0, token]]),
+      clock,
+      tokens,
       signal: stop.signal,
       onStuck: (_partition, stuck) => stuckTold.push(Object.fromEntries(stuck)),
       onFatal: (error) => fatal.push(error),
     });
-  });
+  };
   const put = async (count: number): Promise<Entry[]> => {
     const writerId = freshWriterId();
     for (let sequence = 1; sequence <= count; sequence++) await appendOne(store, { writerId, sequence });
@@ -73,13 +80,66 @@ describe('Settlements', () => {
   it('writes all of one turn in one commit, and what comes meanwhile in the next', async () => {
     const entries = await put(5);
     for (const entry of entries.slice(0, 3)) settlements.add(0, settlementOf(entry));
-    await Promise.resolve();
+    await until(() => commits.length > 0);
     for (const entry of entries.slice(3)) settlements.add(0, settlementOf(entry));
     await settlements.idle();
     expect(commits.map(({ inputs }) => inputs?.length)).to.deep.equal([3, 2]);
     expect(commits.map(({ counters }) => counters?.out)).to.deep.equal([3, 2]);
     expect(done.map(([, isCommitted]) => isCommitted)).to.deep.equal(Array(5).fill(true));
     expect(await left()).to.equal(0);
+  });
+
+  describe('of what nobody waits for', () => {
+    let clock: ManualClock;
+    let entries: Entry[];
+    beforeEach(async () => {
+      clock = new ManualClock();
+      open(clock);
+      entries = await put(5);
+      settlements.add(0, settlementOf(entries[0] as Entry, { mayWait: true }));
+      await until(() => done.length === 1);
+      for (const entry of entries.slice(1, 4)) settlements.add(0, settlementOf(entry, { mayWait: true }));
+      await delay(5);
+      expect(commits).to.have.length(1);
+    });
+
+    it('writes all of a moment together', async () => {
+      await clock.advance(10);
+      await until(() => done.length === 4);
+      expect(commits.map(({ inputs }) => inputs?.length)).to.deep.equal([1, 3]);
+    });
+
+    it('writes it with the first that somebody waits for', async () => {
+      settlements.add(0, settlementOf(entries[4] as Entry));
+      await until(() => done.length === 5);
+      expect(commits.map(({ inputs }) => inputs?.length)).to.deep.equal([1, 4]);
+    });
+
+    it('writes it at the end', async () => {
+      await settlements.idle();
+      expect(done).to.have.length(4);
+    });
+  });
+
+  it('begins the commits of all partitions in one turn', async () => {
+    const other = await own(store, 1);
+    tokens.set(1, other);
+    await appendOne(store, { writerId: freshWriterId(), sequence: 1, partition: 1 });
+    const [here] = (await put(1)) as [Entry];
+    const [there] = (await readAll(store, 'in', 1)) as [Entry];
+    const turns: number[] = [];
+    let turn = 0;
+    const commit = store.commit.bind(store);
+    store.commit = (request) => {
+      turns.push(turn);
+      return commit(request);
+    };
+    settlements.add(0, settlementOf(here));
+    settlements.add(1, settlementOf(there));
+    setImmediate(() => (turn += 1));
+    await settlements.idle();
+    expect(turns).to.deep.equal([0, 0]);
+    expect(done).to.have.length(2);
   });
 
   it('never writes more than 256 at once', async () => {
