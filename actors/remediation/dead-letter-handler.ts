@@ -4,6 +4,7 @@
  */
 import type { Batch } from '../../runtime/durable/consumer.ts';
 import type { CommitPlan } from '../../runtime/durable/durable-store.ts';
+import { wasShed } from '../ports.ts';
 import type { DeadLetter, DeadLetterStore, FailedReplay } from '../ports.ts';
 import { decodeStoredAlert } from '../forward/messages.ts';
 
@@ -11,6 +12,7 @@ import { decodeStoredAlert } from '../forward/messages.ts';
 export async function keepDeadLetters(
   batch: Batch,
   store: DeadLetterStore,
+  /** Of those that were not shed: these were counted when they were. */
   count: (n: number) => void,
   onFailed: (failed: readonly FailedReplay[]) => void = () => undefined,
 ): Promise<CommitPlan> {
@@ -24,14 +26,14 @@ export async function keepDeadLetters(
       destination: alert.destination,
       reason: reason ?? 'rejected',
       error: error ?? '',
-      attempts: Math.max(1, attempts),
+      attempts: reason !== undefined && wasShed(reason) ? attempts : Math.max(1, attempts),
       firstFailedAtMs: firstFailedAtMs ?? entry.storedAtMs,
       lastFailedAtMs: lastFailedAtMs ?? entry.storedAtMs,
       replays: replays ?? 0,
     };
   });
   const failed = await store.keep(letters);
-  count(letters.length);
+  count(letters.filter(({ reason }) => !wasShed(reason)).length);
   if (failed.length > 0) onFailed(failed);
   return { counters: { alerts_kept: letters.length } };
 }

@@ -17,11 +17,13 @@ import type {
   CommitPlan,
   CommitRequest,
   DurableStore,
+  Ledger,
   Output,
   Token,
 } from '../../runtime/durable/durable-store.ts';
 import { CodedError } from '../../runtime/errors.ts';
 import { DEAD_LANE, alertLane, encodeStoredAlert, retrySet } from '../forward/messages.ts';
+import { wasShed } from '../ports.ts';
 import type { BatchLetter, FailedReplay, LetterBatch, LetterReleaseStore, LetterWork } from '../ports.ts';
 import type { ReplayLimits } from './replay-limits.ts';
 
@@ -63,9 +65,14 @@ export type ReleaseCount =
 /** How soon there may be something to do again. */
 export type RoundResult = 'busy' | 'waiting' | 'idle';
 
+/** Or there is no room for it in the lanes of these destinations. */
+type Done = 'done' | { stuck: readonly string[] };
+
 const BATCH_LETTERS_MAX = 250;
 /** Of one operation's letters: a lane holds more, but what is there can no longer be taken back. */
 const ON_THEIR_WAY_MAX = 2_000;
+/** Of a lane: where so much of it is taken, none comes that nobody asked to replay. */
+const AUTOMATIC_SHARE_MAX = 0.5;
 const PLANNED_AT_ONCE_MAX = 1_000;
 const LOOK_EVERY_MS = 1_000;
 const LOST_LOOK_EVERY_MS = 10_000;
@@ -89,15 +96,22 @@ export class LetterReleaser {
     if (partitions.length === 0 || !mayAct()) return 'idle';
     const { destinations, limits } = inForce();
     const work = await letters.work(partitions, destinations, limits.reasons);
-    const stuck = new Set<number>();
+    const stuck = new Set<string>();
+    const ledgers = new Map<number, Promise<Ledger>>();
     let isBusy = false;
     for (const each of work) {
-      // What its lane has no room for waits, and nothing more is made to wait behind it.
-      if (stuck.has(each.partition) && each.kind !== 'discard') continue;
+      // What its lane has no room for waits, and nothing more is made to wait behind it; other destinations do not.
+      const isForLane = each.kind === 'replay' || each.kind === 'retry';
+      if (isForLane && stuck.has(`${each.partition} ${each.destination}`)) continue;
       if (!mayAct()) break;
+      if (each.kind === 'retry') {
+        const ledger = ledgers.get(each.partition) ?? this.#ledger(each.partition);
+        ledgers.set(each.partition, ledger);
+        if (!this.#leavesRoom(await ledger, each.destination)) continue;
+      }
       const done = await this.#do(each, limits);
-      if (done === 'stuck') stuck.add(each.partition);
-      else isBusy ||= done === 'done';
+      if (typeof done === 'string') isBusy ||= done === 'done';
+      else for (const destination of done.stuck) stuck.add(`${each.partition} ${destination}`);
     }
     await this.#noteDelivered(partitions, destinations, limits);
     await this.#look(partitions, limits);
@@ -114,7 +128,7 @@ export class LetterReleaser {
     for (const name of names) await letters.adapt(paceOf(name), false, inForce().limits);
   }
 
-  async #do(work: LetterWork, limits: ReplayLimits): Promise<'done' | 'stuck' | 'nothing'> {
+  async #do(work: LetterWork, limits: ReplayLimits): Promise<Done | 'nothing'> {
     const { letters, newId } = this.#options;
     const { partition } = work;
     if (work.kind === 'batch') return this.#complete(work.batch);
@@ -141,21 +155,35 @@ export class LetterReleaser {
     return claimed === 0 ? 'nothing' : this.#complete({ id, partition, isArmed: false });
   }
 
-  async #complete({ id, partition, isArmed }: LetterBatch): Promise<'done' | 'stuck'> {
+  #ledger(partition: number): Promise<Ledger> {
+    return this.#options.store.ledger(partition, { terminal: [], inputLanes: [] });
+  }
+
+  /** What nobody asked for comes once nothing waits outside the lane, and leaves half of it to alerts that are new. */
+  #leavesRoom({ measured, spilled }: Ledger, destination: string): boolean {
+    const { entriesMax, bytesMax } = this.#options.alertBounds;
+    const lane = alertLane(destination);
+    if ((spilled[lane]?.messages ?? 0) > 0) return false;
+    const { entries = 0, bytes = 0 } = measured.lanes[lane] ?? {};
+    return entries < entriesMax * AUTOMATIC_SHARE_MAX && bytes < bytesMax * AUTOMATIC_SHARE_MAX;
+  }
+
+  async #complete({ id, partition, isArmed }: LetterBatch): Promise<Done> {
     const { letters, tokens, count } = this.#options;
     const token = tokens.get(partition);
-    if (token === undefined) return 'stuck';
-    const batch = await letters.lettersOf(id);
+    const batch = token === undefined ? [] : await letters.lettersOf(id);
+    const stuck = [...new Set(batch.map(({ destination }) => destination))];
+    if (token === undefined) return { stuck };
     if (batch.length > 0) {
       const payload = Buffer.from(id);
       if (!isArmed) {
         const delayed = [{ set: RELEASE_SET, payload, delayMs: 0, bounds: NAME_BOUNDS }];
-        if ((await this.#commit({ partition, token, delayed })) === 'full') return 'stuck';
+        if ((await this.#commit({ partition, token, delayed })) === 'full') return { stuck };
         if (!(await letters.arm(id))) return 'done';
       }
       const plan = await this.#planOf(partition, batch);
       const removeDelayed = [{ set: RELEASE_SET, payload }];
-      if ((await this.#commit({ partition, token, removeDelayed, ...plan })) === 'full') return 'stuck';
+      if ((await this.#commit({ partition, token, removeDelayed, ...plan })) === 'full') return { stuck };
     }
     for (const { end, letters: n } of await letters.finish(id)) count(end, n);
     return 'done';
@@ -184,15 +212,16 @@ export class LetterReleaser {
     const counters = { alerts_replayed: 0, alerts_superseded: 0, alerts_discarded: 0 };
     const reopened = new Set<string>();
     const replayedAtMs = Math.trunc(this.#options.clock.wallMs());
-    for (const { alert, destination, end, replays, firstFailedAtMs } of batch) {
+    for (const { alert, destination, end, replays, firstFailedAtMs, reason } of batch) {
       counters[`alerts_${end}`] += 1;
+      const counter = end === 'discarded' && wasShed(reason) ? 'shed' : end;
       if (end === 'replayed') {
         const payload = encodeStoredAlert({ alert, attempts: 0, firstFailedAtMs, replays, replayedAtMs });
         outputs.push({ lane: alertLane(destination), payload, bounds });
       }
       for (const id of alert.event_ids) {
         if (end !== 'replayed') {
-          if (isOpen.has(id)) settleGroups.push({ id, counter: end });
+          if (isOpen.has(id)) settleGroups.push({ id, counter });
         } else if (!isOpen.has(id)) {
           openGroups.push({ id, parts: 1 });
           reopened.add(id);
@@ -253,9 +282,9 @@ export class LetterReleaser {
    * in its lane nor waiting to be sent again nor a dead letter again was taken.
    */
   async #endLost(partitions: readonly number[]): Promise<void> {
-    const { letters, store, lostAfterMs = LOST_AFTER_MS } = this.#options;
+    const { letters, lostAfterMs = LOST_AFTER_MS } = this.#options;
     for (const at of await letters.lost(partitions, lostAfterMs)) {
-      const { measured } = await store.ledger(at.partition, { terminal: [], inputLanes: [] });
+      const { measured } = await this.#ledger(at.partition);
       const waiting = [alertLane(at.destination), DEAD_LANE].some(
         (lane) => (measured.lanes[lane]?.entries ?? 0) > 0,
       );

@@ -1,12 +1,12 @@
 /**
  * What the settings say of replays that nobody asked for.
  */
-import type { DeliveryFailure } from '../ports.ts';
+import type { DeliveryFailure, ShedReason } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 
 export interface ReplayLimits {
   /** Of letters that are replayed without a person; none when nothing is. */
-  reasons: readonly DeliveryFailure[];
+  reasons: readonly (DeliveryFailure | ShedReason)[];
   /** Wait before the first replay of a letter; it doubles with each. */
   baseMs: number;
   delayMsMax: number;
@@ -17,7 +17,15 @@ export interface ReplayLimits {
 }
 
 /** Nothing of these says that the alert itself is at fault. */
-const HEALING: readonly DeliveryFailure[] = ['timeout', 'network', 'tls', 'throttled', 'server', 'auth'];
+const HEALING: ReplayLimits['reasons'] = [
+  'timeout',
+  'network',
+  'tls',
+  'throttled',
+  'server',
+  'auth',
+  'deferred',
+];
 
 export function replayLimits(settings: Settings): ReplayLimits {
   const reasons = settings['remediation.rejected.isRetried'] ? [...HEALING, 'rejected' as const] : HEALING;

@@ -6,6 +6,8 @@ import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { alertLane, encodeStoredAlert } from '../../../actors/forward/messages.ts';
 import type { LetterReleaseStore } from '../../../actors/ports.ts';
+import { replayLimits } from '../../../actors/remediation/replay-limits.ts';
+import { effectiveSettings } from '../../../actors/settings.ts';
 import type { DurableStore } from '../../../runtime/durable/durable-store.ts';
 import { CodedError } from '../../../runtime/errors.ts';
 import type { OwnDatabase } from '../../gateways/postgres/own-database.ts';
@@ -214,6 +216,43 @@ describe('LetterReleaser', function () {
     );
     expect(audit).to.have.lengthOf(2);
     expect(await bed.replay({ destination: 'noc' })).to.include({ letters: 1 });
+  });
+
+  it('ends the event of a letter that was shed and is thrown away as shed', async () => {
+    const [a, b] = abc();
+    if (a === undefined || b === undefined) throw new Error('two');
+    await bed.dead([a], { attempts: 0, reason: 'shed' });
+    await bed.dead([b]);
+    expect((await bed.operations.get('a'))?.letter).to.include({ attempts: 0, reason: 'shed' });
+    await bed.operations.discard(['a', 'b'], AUTHOR);
+    await bed.settle();
+    expect((await bed.ledger()).counters).to.include({ shed: 1, discarded: 1, alerts_discarded: 2 });
+  });
+
+  it('replays what was deferred without a person, what was shed not, and leaves half a lane to new alerts', async () => {
+    const { reasons } = replayLimits(effectiveSettings({}));
+    const [a, b, c] = abc();
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three');
+    await bed.dead([a], { attempts: 0, reason: 'deferred' });
+    await bed.dead([b], { attempts: 0, reason: 'shed' });
+    const { store, token } = bed;
+    const lane = alertLane('noc');
+    const payload = encodeStoredAlert({ alert: bed.alert('new', 9, { event_ids: [] }), attempts: 0 });
+    const full = Array.from({ length: 6 }, () => ({ lane, payload, bounds: WIDE }));
+    await store.commit({ partition: 0, token, outputs: full });
+    const inForce = () => ({ destinations: ['noc'], limits: { ...LIMITS, reasons } });
+    const releaser = bed.releaser({ inForce, alertBounds: { ...WIDE, entriesMax: 12 } });
+    await bed.settle(releaser);
+    await due();
+    await bed.settle(releaser);
+    expect(await bed.states()).to.deep.equal({ a: 'kept', b: 'kept' });
+    expect(await bed.inLane()).to.have.length(6);
+
+    const inputs = (await readAll(store, lane)).map(inputOf);
+    await store.commit({ partition: 0, token, inputs });
+    await bed.settle(releaser);
+    expect((await bed.inLane()).map(({ alert, replays }) => [alert.id, replays])).to.deep.equal([['a', 1]]);
+    expect(await bed.states()).to.deep.equal({ a: 'replayed', b: 'kept' });
   });
 
   it('sends an edited copy once, and keeps the alert as it was', async () => {
