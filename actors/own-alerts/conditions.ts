@@ -2,8 +2,9 @@
  * What MUTT itself suffers, told from what a node knows about itself at one moment and knew before. No I/O.
  *
  * A look gives what is wrong now, each by a signature that is the same on every node that sees the same thing, and at
- * every look. A condition with a threshold ends only well below it, so that what swings around it is one thing and not
- * many. Bounded: by destinations, partitions, mailboxes, rules and workers, of which there are few, and an hour of looks.
+ * every look. A condition with a threshold ends only well below it, and one that has to last before it is told need not
+ * last again while it is open, so that what swings is one thing and not many. Bounded: by destinations, partitions,
+ * mailboxes, rules and workers, of which there are few, and an hour of looks.
  */
 import type { Clock } from '../../runtime/clock.ts';
 import type { LaneReport } from '../forward/lane-watch.ts';
@@ -19,6 +20,7 @@ export const CONDITIONS = [
   'events_quarantined',
   'partition_paused',
   'dead_letters',
+  'alerts_shed',
   'mailbox_near_bound',
   'rule_suspended',
   'worker_restarting',
@@ -36,12 +38,21 @@ export interface OwnFacts {
   redisTrouble: string | undefined;
   isDatabaseThere: boolean;
   /** Counted by this node since ever. */
-  totals: { quarantined: number; deadLetters: number; lost: number; restarts: ReadonlyMap<string, number> };
+  totals: {
+    quarantined: number;
+    deadLetters: number;
+    shed: number;
+    lost: number;
+    restarts: ReadonlyMap<string, number>;
+  };
   /** Rules that every node leaves out. */
   suspendedRules: readonly { id: number; reason: string }[];
   /** Of the ledger; undefined while it cannot be read. */
   books: { unbalanced: readonly number[]; fills: ReadonlyMap<string, number> } | undefined;
 }
+
+/** Whether it was found before and has not ended: then it need not last first. */
+type IsOpen = (signature: string) => boolean;
 
 /** One thing that is wrong. */
 export interface Finding {
@@ -88,15 +99,15 @@ export class OwnConditions {
   }
 
   /** `isOpen`: whether it was found before and has not ended. To be called about once a second. */
-  look(facts: OwnFacts, isOpen: (signature: string) => boolean): Finding[] {
+  look(facts: OwnFacts, isOpen: IsOpen): Finding[] {
     const nowMs = this.#clock.monotonicMs();
     const settings = this.#settings();
     this.#seen = new Set();
     const found = [
-      ...this.#destinations(facts, settings, nowMs),
-      ...this.#stores(facts, settings, nowMs),
-      ...this.#ledger(facts, settings, nowMs),
-      ...this.#partitions(facts, settings, nowMs),
+      ...this.#destinations(facts, settings, nowMs, isOpen),
+      ...this.#stores(facts, settings, nowMs, isOpen),
+      ...this.#ledger(facts, settings, nowMs, isOpen),
+      ...this.#partitions(facts, settings, nowMs, isOpen),
       ...this.#counted(facts, settings, nowMs, isOpen),
       ...this.#mailboxes(facts, settings, isOpen),
       ...facts.suspendedRules.map(({ id, reason }) =>
@@ -112,16 +123,18 @@ export class OwnConditions {
     return found;
   }
 
-  *#destinations({ lanes }: OwnFacts, settings: Settings, nowMs: number): Iterable<Finding> {
+  *#destinations({ lanes }: OwnFacts, settings: Settings, nowMs: number, isOpen: IsOpen): Iterable<Finding> {
     for (const { name, state, last_error: error } of lanes) {
       if (state === 'unauthorized' || state === 'secret_unreadable') {
         const why =
           state === 'unauthorized' ? 'refuses the credential' : 'gets nothing: its credential cannot be read';
         const description = `Destination ${name} ${why} (${error}). Its alerts wait, and none is lost.`;
         yield { ...this.#shared('destination_unauthorized', name, description), destination: name };
-      } else if (this.#heldMs(`lane ${name}`, nowMs) >= settings['alerts.own.destinationDownMs']) {
+      } else {
         const description = `Destination ${name} takes no alerts (${error}). They wait, and none is lost.`;
-        yield { ...this.#shared('destination_down', name, description), destination: name };
+        const finding = { ...this.#shared('destination_down', name, description), destination: name };
+        const isLong = this.#heldMs(`lane ${name}`, nowMs) >= settings['alerts.own.destinationDownMs'];
+        if (isLong || isOpen(finding.signature)) yield finding;
       }
     }
   }
@@ -130,33 +143,43 @@ export class OwnConditions {
     { redisTrouble, isDatabaseThere }: OwnFacts,
     settings: Settings,
     nowMs: number,
+    isOpen: IsOpen,
   ): Iterable<Finding> {
     const awayMs = settings['alerts.own.storeAwayMs'];
-    if (redisTrouble !== undefined && this.#heldMs('redis', nowMs) >= awayMs) {
-      yield this.#ofNode(
+    if (redisTrouble !== undefined) {
+      const finding = this.#ofNode(
         'redis_away',
         '',
         `${redisTrouble}. Events are refused with 503, and senders keep them.`,
       );
+      if (this.#heldMs('redis', nowMs) >= awayMs || isOpen(finding.signature)) yield finding;
     }
-    if (!isDatabaseThere && this.#heldMs('postgres', nowMs) >= awayMs) {
-      yield this.#shared(
+    if (!isDatabaseThere) {
+      const finding = this.#shared(
         'postgres_away',
         'postgres',
         'PostgreSQL does not answer. Events are taken, and wait in Redis until they can be matched.',
       );
+      if (this.#heldMs('postgres', nowMs) >= awayMs || isOpen(finding.signature)) yield finding;
     }
   }
 
-  *#ledger({ books, totals }: OwnFacts, settings: Settings, nowMs: number): Iterable<Finding> {
+  *#ledger(
+    { books, totals }: OwnFacts,
+    settings: Settings,
+    nowMs: number,
+    isOpen: IsOpen,
+  ): Iterable<Finding> {
     const unbalanced = books?.unbalanced ?? [];
-    if (unbalanced.length > 0 && this.#heldMs('ledger', nowMs) >= settings['alerts.own.imbalanceMs']) {
+    if (unbalanced.length > 0) {
       const which = unbalanced.join(', ');
-      yield this.#ofNode(
+      const finding = this.#ofNode(
         'ledger_imbalance',
         '',
         `The books of partition ${which} do not balance: see GET /api/v2/ledger.`,
       );
+      const isLong = this.#heldMs('ledger', nowMs) >= settings['alerts.own.imbalanceMs'];
+      if (isLong || isOpen(finding.signature)) yield finding;
     }
     if (totals.lost > (this.#lost?.events ?? 0)) this.#lost = { events: totals.lost, atMs: nowMs };
     if (this.#lost !== undefined && nowMs - this.#lost.atMs < HOUR_MS) {
@@ -169,22 +192,18 @@ export class OwnConditions {
     }
   }
 
-  *#partitions({ waits }: OwnFacts, settings: Settings, nowMs: number): Iterable<Finding> {
+  *#partitions({ waits }: OwnFacts, settings: Settings, nowMs: number, isOpen: IsOpen): Iterable<Finding> {
     for (const { partition, mailbox, code } of waits) {
       if (WAITS_OF_STORES.test(code)) continue;
       const object = `partition-${partition}/${mailbox}`;
-      if (this.#heldMs(`wait ${object}`, nowMs) < settings['alerts.own.partitionPausedMs']) continue;
       const description = `Mailbox ${mailbox} of partition ${partition} is not read on (${code}): see GET /api/v2/partitions.`;
-      yield this.#ofNode('partition_paused', object, description);
+      const finding = this.#ofNode('partition_paused', object, description);
+      const isLong = this.#heldMs(`wait ${object}`, nowMs) >= settings['alerts.own.partitionPausedMs'];
+      if (isLong || isOpen(finding.signature)) yield finding;
     }
   }
 
-  *#counted(
-    { totals }: OwnFacts,
-    settings: Settings,
-    nowMs: number,
-    isOpen: (signature: string) => boolean,
-  ): Iterable<Finding> {
+  *#counted({ totals }: OwnFacts, settings: Settings, nowMs: number, isOpen: IsOpen): Iterable<Finding> {
     const judge = (
       condition: Condition,
       object: string,
@@ -213,7 +232,17 @@ export class OwnConditions {
       'dead letters',
       totals.deadLetters,
       settings['alerts.own.deadLettersPerHourMax'],
-      (n) => `${n} alerts within an hour were refused for good by their destinations.`,
+      (n) =>
+        `${n} alerts within an hour became dead letters: mutt failures list --kind dead_letter says why.`,
+    );
+    yield* judge(
+      'alerts_shed',
+      '',
+      'shed',
+      totals.shed,
+      0,
+      (n) =>
+        `${n} alerts within an hour became dead letters unsent, since the outbox was about to be full: see mutt failures list --kind dead_letter.`,
     );
     for (const [worker, restarts] of totals.restarts) {
       yield* judge(
@@ -227,11 +256,7 @@ export class OwnConditions {
     }
   }
 
-  *#mailboxes(
-    { books }: OwnFacts,
-    settings: Settings,
-    isOpen: (signature: string) => boolean,
-  ): Iterable<Finding> {
+  *#mailboxes({ books }: OwnFacts, settings: Settings, isOpen: IsOpen): Iterable<Finding> {
     for (const [mailbox, percent] of books?.fills ?? []) {
       const finding = this.#ofNode(
         'mailbox_near_bound',

@@ -3,11 +3,13 @@
  *
  * Of things that every node of the installation sees, the node that is first to claim it tells, and the last one that sees
  * it says when it is over. While nobody can be asked for claims (PostgreSQL is away) each node tells; destinations that fold
- * by signature then fold what they get. Invariants: at most `OPEN_MAX` are open; a raised one is resolved once, and never
- * before it was raised; what becomes of an own alert raises none.
+ * by signature then fold what they get. What was told is remembered beyond the process (`restore`): who was called for a
+ * trouble hears of its end, and is not called again, whatever restarts meanwhile. Invariants: at most `OPEN_MAX` are open; a
+ * raised one is resolved once, and never before it was raised; what becomes of an own alert raises none.
  */
 import { sleep } from '../../runtime/clock.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { CONDITIONS } from './conditions.ts';
 import type { Finding } from './conditions.ts';
 
 /** Who of several nodes tells. Both may reject or never settle: then this one does. */
@@ -21,6 +23,8 @@ export interface OwnAlertClaims {
 /** Takes what is to be told. False: there is no room now, and it is given again. */
 export interface OwnAlertPost {
   offer(told: ToldAlert): boolean;
+  /** Somebody else says when it is over. */
+  forget(signature: string): void;
 }
 
 export interface ToldAlert {
@@ -33,6 +37,20 @@ export interface ToldAlert {
   atMs: number;
   /** Not to be told by this one. */
   destination?: string;
+  /** See Finding. */
+  isShared: boolean;
+}
+
+/** That somebody has been told that something is wrong, and not yet that it is over. Outlives the process. */
+export interface ToldRecord {
+  signature: string;
+  description: string;
+  /** Wall clock. */
+  raisedAtMs: number;
+  destination?: string;
+  isShared: boolean;
+  /** Destinations. */
+  toldTo: readonly string[];
 }
 
 export interface OwnAlertsOptions {
@@ -89,6 +107,21 @@ export class OwnAlerts {
     }));
   }
 
+  /**
+   * What was told before this process began: while it is so still it is not told again, and when it is over that is told.
+   * To be called before the first look.
+   */
+  restore(records: readonly ToldRecord[]): void {
+    const seenAtMs = this.#options.clock.monotonicMs();
+    for (const { signature, description, raisedAtMs, isShared, destination } of records.slice(0, OPEN_MAX)) {
+      const condition = CONDITIONS.find((each) => signature.startsWith(`mutt::${each}::`));
+      if (condition === undefined) continue;
+      const finding: Finding = { signature, condition, description, isShared };
+      if (destination !== undefined) finding.destination = destination;
+      this.#open.set(signature, { finding, raisedAtMs, seenAtMs, claimedAtMs: -Infinity, state: 'told' });
+    }
+  }
+
   /** What is wrong at this moment. */
   look(found: readonly Finding[]): void {
     const { clock } = this.#options;
@@ -140,8 +173,10 @@ export class OwnAlerts {
     const { signature, isShared } = open.finding;
     open.state = 'withdrawing';
     const isLast = isShared ? await this.#inTime(() => this.#options.claims.withdraw(signature)) : wasTold;
-    if (!isLast) this.#open.delete(signature);
-    else if (this.#offer(open, 'resolved')) this.#open.delete(signature);
+    if (!isLast) {
+      this.#open.delete(signature);
+      this.#options.post.forget(signature);
+    } else if (this.#offer(open, 'resolved')) this.#open.delete(signature);
     // No room for it now: it is tried again at the next look.
     else open.state = 'told';
   }
@@ -152,7 +187,7 @@ export class OwnAlerts {
 
   #offer({ finding, raisedAtMs }: Open, status: ToldAlert['status']): boolean {
     const { post, clock, onChange } = this.#options;
-    const { signature, description, destination } = finding;
+    const { signature, description, destination, isShared } = finding;
     const atMs = status === 'firing' ? raisedAtMs : clock.wallMs();
     const isTaken = post.offer({
       signature,
@@ -160,6 +195,7 @@ export class OwnAlerts {
       description,
       raisedAtMs,
       atMs,
+      isShared,
       ...(destination === undefined ? {} : { destination }),
     });
     if (isTaken) onChange(status, finding);

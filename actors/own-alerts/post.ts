@@ -13,7 +13,7 @@ import type { Alert } from '../event.ts';
 import { routedTo } from '../match/decide.ts';
 import type { SentOutcome, Destination } from '../ports.ts';
 import type { Settings } from '../settings.ts';
-import type { OwnAlertPost, ToldAlert } from './own-alerts.ts';
+import type { OwnAlertPost, ToldAlert, ToldRecord } from './own-alerts.ts';
 
 export interface OwnAlertQueueOptions {
   clock: Clock;
@@ -28,6 +28,9 @@ export interface OwnAlertQueueOptions {
   /** `rounds`: how often it was tried everywhere before. */
   onPosted: (outcome: SentOutcome, destination: string, told: ToldAlert, rounds: number) => void;
   onGivenUp: (told: ToldAlert) => void;
+  /** Who has been told of what, whenever that changes; and what it was when the process before ended. */
+  onTold?: (records: readonly ToldRecord[]) => void;
+  remembered?: readonly ToldRecord[];
 }
 
 interface Waiting {
@@ -51,7 +54,7 @@ export class OwnAlertQueue implements OwnAlertPost {
   readonly #options: OwnAlertQueueOptions;
   readonly #waiting: Waiting[] = [];
   /** Who has taken a firing alert, by signature: who is told when it is over. */
-  readonly #toldTo = new Map<string, ReadonlySet<string>>();
+  readonly #toldTo = new Map<string, ToldRecord>();
   readonly #postedAtMs: number[] = [];
   readonly #stopping = new AbortController();
   #wake: (() => void) | undefined;
@@ -59,6 +62,7 @@ export class OwnAlertQueue implements OwnAlertPost {
 
   constructor(options: OwnAlertQueueOptions) {
     this.#options = options;
+    for (const record of options.remembered ?? []) this.#toldTo.set(record.signature, record);
   }
 
   get waiting(): number {
@@ -74,6 +78,10 @@ export class OwnAlertQueue implements OwnAlertPost {
     this.#wake?.();
     this.#begin();
     return true;
+  }
+
+  forget(signature: string): void {
+    if (this.#toldTo.delete(signature)) this.#tellRecords();
   }
 
   /** What is under way is not waited for: nobody would hear of it. */
@@ -142,6 +150,7 @@ export class OwnAlertQueue implements OwnAlertPost {
     await this.#sendTo(wanted, waiting);
     // Told to a wrong team is better than told to nobody.
     if (takenBy.size === 0) await this.#sendTo(others, waiting, 1);
+    if (told.status === 'firing') this.#remember(told, takenBy);
     if (this.#stopping.signal.aborted) return;
     const nowMs = clock.monotonicMs();
     const isEveryone = wanted.every(({ name }) => takenBy.has(name));
@@ -156,12 +165,29 @@ export class OwnAlertQueue implements OwnAlertPost {
     const isEnough = takenBy.size > 0 && (isEveryone || waiting.rounds >= ROUNDS_FOR_THE_REST);
     if (isEnough || isTooOld) {
       this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-      if (told.status === 'resolved') this.#toldTo.delete(told.signature);
-      else if (takenBy.size > 0) this.#toldTo.set(told.signature, takenBy);
+      if (told.status === 'resolved') this.forget(told.signature);
       if (takenBy.size === 0) this.#options.onGivenUp(told);
       return;
     }
     waiting.dueAtMs = nowMs + Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(waiting.rounds - 1, 10));
+  }
+
+  #remember(told: ToldAlert, takenBy: ReadonlySet<string>): void {
+    const { signature, description, raisedAtMs, isShared, destination } = told;
+    if (takenBy.size === 0 || takenBy.size === this.#toldTo.get(signature)?.toldTo.length) return;
+    this.#toldTo.set(signature, {
+      signature,
+      description,
+      raisedAtMs,
+      isShared,
+      ...(destination === undefined ? {} : { destination }),
+      toldTo: [...takenBy],
+    });
+    this.#tellRecords();
+  }
+
+  #tellRecords(): void {
+    this.#options.onTold?.([...this.#toldTo.values()]);
   }
 
   /** `enough`: so many that take it. */
@@ -196,7 +222,7 @@ export class OwnAlertQueue implements OwnAlertPost {
     const ill = troubled();
     const wellFirst = (list: readonly Destination[]): Destination[] =>
       list.toSorted((a, b) => Number(ill.has(a.name)) - Number(ill.has(b.name)));
-    const toldTo = told.status === 'resolved' ? this.#toldTo.get(told.signature) : undefined;
+    const toldTo = told.status === 'resolved' ? this.#toldTo.get(told.signature)?.toldTo : undefined;
     const routed = new Set(
       toldTo ??
         routedTo(

@@ -34,6 +34,7 @@ import type { BeatRequest, DeliverRequest, OwnAlertsThreadParams } from '../thre
 import type { PartitionWait } from '../threads/partition-waits.ts';
 import { suspectOf } from '../threads/suspect.ts';
 import { Beat } from './beat.ts';
+import { ToldFile } from './told-file.ts';
 import type { BeatState } from './beat.ts';
 import type { BooksRead } from './books-read.ts';
 import { AT, OWN_ALERT_LAYOUT } from './own-alert-counters.ts';
@@ -41,6 +42,8 @@ import { AT, OWN_ALERT_LAYOUT } from './own-alert-counters.ts';
 export interface OwnAlertKeeperOptions {
   clock: Clock;
   log: Log;
+  /** Where it is remembered what was told, beyond this process. */
+  file: string;
   /** Tells this node from others in alerts. */
   node: string;
   version: string;
@@ -101,8 +104,12 @@ export class OwnAlertKeeper {
     });
     this.#calls = new Calls((message) => this.#slot.post(message), clock);
     this.#conditions = new OwnConditions({ clock, node, settings });
+    const file = new ToldFile(options.file, log);
+    const remembered = file.read();
     this.#queue = new OwnAlertQueue({
       clock,
+      remembered,
+      onTold: (records) => file.keep(records),
       node,
       settings,
       destinations: () => {
@@ -133,6 +140,7 @@ export class OwnAlertKeeper {
         log.warn({ signature, status, description }, 'own alert');
       },
     });
+    this.#alerts.restore(remembered);
     this.#beat = this.#openBeat();
   }
 
@@ -224,6 +232,7 @@ export class OwnAlertKeeper {
       totals: {
         quarantined: total('mutt_alerter_events_processed_total', 'quarantined'),
         deadLetters: total('mutt_remediation_dead_letters_total'),
+        shed: total('mutt_alerter_shed_events_total'),
         lost: lostEvents(),
         restarts: this.#restarts,
       },

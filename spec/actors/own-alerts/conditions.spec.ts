@@ -19,13 +19,19 @@ describe('What MUTT itself suffers', () => {
     after: () => () => undefined,
   };
   let facts: OwnFacts;
-  let totals: { quarantined: number; deadLetters: number; lost: number; restarts: Map<string, number> };
+  let totals: {
+    quarantined: number;
+    deadLetters: number;
+    shed: number;
+    lost: number;
+    restarts: Map<string, number>;
+  };
 
   beforeEach(() => {
     nowMs = 1_000;
     wallOffsetMs = 1.7e12;
     open = new Set();
-    totals = { quarantined: 0, deadLetters: 0, lost: 0, restarts: new Map() };
+    totals = { quarantined: 0, deadLetters: 0, shed: 0, lost: 0, restarts: new Map() };
     facts = {
       lanes: [],
       waits: [],
@@ -115,6 +121,14 @@ describe('What MUTT itself suffers', () => {
     totals.quarantined = 17;
     expect(look(25 * MINUTE_MS), '6 within the hour').to.deep.equal(['mutt::events_quarantined::n1:8090']);
     expect(look(45 * MINUTE_MS), 'none').to.deep.equal([]);
+  });
+
+  it('is every alert that was shed, until none was for an hour', () => {
+    expect(look()).to.deep.equal([]);
+    totals.shed = 1;
+    expect(look()).to.deep.equal(['mutt::alerts_shed::n1:8090']);
+    expect(look(50 * MINUTE_MS)).to.deep.equal(['mutt::alerts_shed::n1:8090']);
+    expect(look(70 * MINUTE_MS)).to.deep.equal([]);
   });
 
   it('is a worker that restarts again and again, each by its name', () => {

@@ -51,11 +51,13 @@ describe('Own alerts', () => {
   let claims: Claims;
   let hasRoom: boolean;
   let told: string[];
+  let forgotten: string[];
   beforeEach(() => {
     clock = new FakeClock();
     claims = new Claims();
     hasRoom = true;
     told = [];
+    forgotten = [];
   });
 
   function node(name: string): { look: (found: Finding[], ms?: number) => Promise<void>; alerts: OwnAlerts } {
@@ -67,6 +69,7 @@ describe('Own alerts', () => {
           if (hasRoom) told.push(`${name} ${status} ${signature.split('::')[1]}`);
           return hasRoom;
         },
+        forget: (signature) => void forgotten.push(`${name} ${signature.split('::')[1]}`),
       },
       resolveAfterMs: () => RESOLVE_AFTER_MS,
       onChange: () => undefined,
@@ -107,6 +110,22 @@ describe('Own alerts', () => {
     expect(told).to.deep.equal(['n1 firing destination_down']);
     await two.look([], RESOLVE_AFTER_MS + 1_000);
     expect(told).to.deep.equal(['n1 firing destination_down', 'n2 resolved destination_down']);
+    expect(forgotten).to.deep.equal(['n1 destination_down']);
+  });
+
+  it('that were told before a restart are not told again, and are resolved when they are over', async () => {
+    const records = [OWN, SHARED].map((finding) => ({ ...finding, raisedAtMs: 1_000, toldTo: ['a'] }));
+    const { look, alerts } = node('n1');
+    alerts.restore([...records, { ...records[0]!, signature: 'mutt::of a later version::n1' }]);
+    expect(alerts.open.map(({ since }) => since)).to.deep.equal([
+      '1970-01-01T00:00:01.000Z',
+      '1970-01-01T00:00:01.000Z',
+    ]);
+    await look([SHARED]);
+    await look([SHARED], RESOLVE_AFTER_MS);
+    expect(told).to.deep.equal(['n1 resolved redis_away']);
+    await look([], RESOLVE_AFTER_MS + 1_000);
+    expect(told).to.deep.equal(['n1 resolved redis_away', 'n1 resolved destination_down']);
   });
 
   for (const how of ['isAway', 'hangs'] as const) {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Alert } from '../../../actors/event.ts';
 import { OwnAlertQueue, WAITING_MAX } from '../../../actors/own-alerts/post.ts';
-import type { ToldAlert } from '../../../actors/own-alerts/own-alerts.ts';
+import type { ToldAlert, ToldRecord } from '../../../actors/own-alerts/own-alerts.ts';
 import type { DeliveryOutcome, Destination } from '../../../actors/ports.ts';
 import { effectiveSettings } from '../../../actors/settings.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -21,6 +21,7 @@ describe('Own alerts on their way', () => {
   let troubled: Set<string>;
   let postsPerMinuteMax: number;
   let givenUp: string[];
+  let records: readonly ToldRecord[];
 
   const told = (more: Partial<ToldAlert> = {}): ToldAlert => ({
     signature: 'mutt::redis_away::n1',
@@ -28,6 +29,7 @@ describe('Own alerts on their way', () => {
     description: 'Redis does not answer',
     raisedAtMs: clock.wallMs(),
     atMs: clock.wallMs(),
+    isShared: false,
     ...more,
   });
   const pass = async (ms: number): Promise<void> => {
@@ -42,10 +44,18 @@ describe('Own alerts on their way', () => {
     broken = new Set();
     troubled = new Set();
     givenUp = [];
+    records = [];
     postsPerMinuteMax = 1_000;
     destinations = [destination('a'), destination('b'), destination('other', 'STORAGE')];
-    queue = new OwnAlertQueue({
+    queue = open();
+  });
+  const open = (remembered: readonly ToldRecord[] = []): OwnAlertQueue =>
+    new OwnAlertQueue({
       clock,
+      remembered,
+      onTold: (told) => {
+        records = told;
+      },
       node: 'n1',
       settings: () => effectiveSettings({ 'alerts.own.postsPerMinuteMax': postsPerMinuteMax }),
       destinations: () => destinations,
@@ -57,8 +67,26 @@ describe('Own alerts on their way', () => {
       onPosted: () => undefined,
       onGivenUp: ({ status }) => givenUp.push(status),
     });
-  });
   afterEach(() => queue.stop());
+
+  it('leave behind who was told, as soon as one was, until those hear that it is over', async () => {
+    broken.add('b');
+    queue.offer(told());
+    await pass(100);
+    const [record] = records;
+    expect(record).to.include({ signature: 'mutt::redis_away::n1', isShared: false });
+    expect(record?.toldTo).to.deep.equal(['a']);
+    queue.stop();
+
+    // Whom else it would go to by now does not know of it.
+    posted = [];
+    broken.clear();
+    queue = open(records);
+    queue.offer(told({ status: 'resolved' }));
+    await pass(100);
+    expect(to()).to.deep.equal(['a']);
+    expect(records).to.deep.equal([]);
+  });
 
   it('go to every destination whose routes take them, as alerts of no event', async () => {
     queue.offer(told());

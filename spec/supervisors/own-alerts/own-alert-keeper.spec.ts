@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { beforeEach, describe, it } from 'mocha';
+import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { LaneReport } from '../../../actors/forward/lane-watch.ts';
 import type { Snapshot } from '../../../actors/ports.ts';
 import { effectiveSettings } from '../../../actors/settings.ts';
@@ -18,6 +21,7 @@ const LANE = { entries: 0, messages: 0, bytes: 0 };
 describe('The keeper of own alerts', () => {
   let clock: FakeClock;
   let keeper: OwnAlertKeeper;
+  let file: string;
   let lost: number;
   let policy: 'on' | 'off';
   let lanes: LaneReport[];
@@ -39,7 +43,14 @@ describe('The keeper of own alerts', () => {
     lanes = [];
     destinations = [];
     for (const value of quarantined.values) if (value.labels['status'] === 'quarantined') value.value = 0;
+    file = join(mkdtempSync(join(tmpdir(), 'mutt-own-alerts-')), 'own-alerts.json');
+    open();
+  });
+  afterEach(() => rmSync(dirname(file), { recursive: true, force: true }));
+
+  function open(): void {
     keeper = new OwnAlertKeeper({
+      file,
       clock,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined } as never,
       node: 'n1',
@@ -57,7 +68,7 @@ describe('The keeper of own alerts', () => {
       hangAfterMs: 5_000,
     });
     look();
-  });
+  }
 
   function look(ms = 1_000): string[] {
     clock.advance(ms);
@@ -76,6 +87,21 @@ describe('The keeper of own alerts', () => {
     const empty = { balanced: true, measured: { lanes: { ingest: LANE } } };
     keeper.noteBooks(booksRead([empty, { balanced, measured: { lanes: full } }] as unknown as Ledger[]));
   };
+
+  it('goes on after a restart with what was told before it, as the same trouble', () => {
+    const signature = 'mutt::destination_down::noc';
+    const raisedAtMs = clock.wallMs() - 600_000;
+    const record = { signature, description: 'down', raisedAtMs, isShared: true, destination: 'noc' };
+    writeFileSync(file, JSON.stringify([{ ...record, toldTo: ['chat'] }, { signature }]));
+    lanes = [{ name: 'noc', state: 'down', reason: 'network', last_error: 'ECONNREFUSED', since: '' }];
+    open();
+    // It need not be down for five minutes once more, in which it would have been told to be over.
+    for (let minute = 0; minute < 4; minute++) expect(look(60_000)).to.deep.equal(['destination_down::noc']);
+    expect(keeper.open[0]?.since).to.equal(new Date(raisedAtMs).toISOString());
+    writeFileSync(file, 'torn [');
+    open();
+    expect(look()).to.deep.equal([]);
+  });
 
   it('knows a mailbox near its bound by whichever bound is reached first, in any partition', () => {
     books({
