@@ -32,6 +32,7 @@ import type { DestinationDocument, RuleSetDocument } from './rule-set-documents.
 import type { StatusDocument } from './status-document.ts';
 import type { Precondition } from './endpoint.ts';
 import type {
+  AdoptionDocument,
   DiscardedDocument,
   FailureDetailDocument,
   FailureDocument,
@@ -40,6 +41,7 @@ import type {
   RejectState,
   RejectTotalsDocument,
   ResubmittedDocument,
+  StoreDocument,
 } from './failure-documents.ts';
 import type { AlertEdit, ReplayOperationDocument, ReplayPreviewDocument } from './replay-documents.ts';
 import type {
@@ -104,6 +106,7 @@ export interface AdminPort {
   auditLogs: AuditLogsPort;
   events: EventsPort;
   failures: FailuresPort;
+  adoptions: AdoptionsPort;
   replays: ReplaysPort;
   unmatched: UnmatchedPort;
   actors: ActorsPort;
@@ -374,8 +377,17 @@ export interface FailureQuestion extends Page<FailurePosition> {
   destination?: string;
   team?: string;
   ruleId?: number;
+  store?: string;
   /** Since when it failed, ms since 1970 UTC, this one included. */
   sinceMs?: number;
+}
+
+export interface AdoptionsPort {
+  /** Those that were seen last first. Rejects with `E_SEARCH_TOO_LONG`. */
+  stores(): Promise<StoreDocument[]>;
+  /** What `adopt` would do. Undefined when there is no such store. Rejects with `E_STORE_ALIVE`. */
+  preview(store: string): Promise<AdoptionDocument | undefined>;
+  adopt(store: string, change: Change): Promise<AdoptionDocument | undefined>;
 }
 
 export interface ReplaysPort {

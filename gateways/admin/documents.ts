@@ -337,6 +337,8 @@ export const ledgerDocument = Type.Object(
       opened: count,
       delivered: count,
       dead: count,
+      shed: count,
+      deferred: count,
       suppressed: count,
       superseded: count,
     }),

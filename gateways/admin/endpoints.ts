@@ -9,6 +9,7 @@ import type { AnyEndpoint } from './endpoint.ts';
 import { openApiDocument } from './openapi.ts';
 import type { RecentAlertRing } from './recent-alerts.ts';
 import { actorEndpoints } from './resources/actors.ts';
+import { adoptionEndpoints } from './resources/adoptions.ts';
 import { alertEndpoints } from './resources/alerts.ts';
 import { auditLogEndpoints } from './resources/audit-logs.ts';
 import { configAuditEndpoints } from './resources/config-audit.ts';
@@ -45,6 +46,7 @@ export function adminEndpoints(port: AdminPort, recent: RecentAlertRing): AnyEnd
     ...auditLogEndpoints(port.auditLogs),
     ...eventEndpoints(port.events),
     ...failureEndpoints(port.failures),
+    ...adoptionEndpoints(port.adoptions),
     ...replayEndpoints(port.replays),
     ...unmatchedEndpoints(port.unmatched),
     ...actorEndpoints(port.actors),

@@ -70,6 +70,12 @@ const failureFields = {
   /** The replay that it waits for, or was part of last. */
   operation_id: orNull(Type.String()),
   ended_at: orNull(time),
+  /** Names the Redis that its event is in flight in: only a node of that one replays it. */
+  store: orNull(Type.String()),
+  /** When a node of that said last that it lives. */
+  store_seen_at: orNull(time),
+  /** No node of its store has lived for a while: nobody replays it until another store adopts it. */
+  is_stranded: orNull(Type.Boolean()),
   body_bytes: count,
 };
 
@@ -115,6 +121,43 @@ export const failureDetailDocument = Type.Object(
   { title: 'FailureDetail' },
 );
 export type FailureDetailDocument = Static<typeof failureDetailDocument>;
+
+/** A Redis behind this PostgreSQL, and what it has here. */
+export const storeDocument = Type.Object(
+  {
+    store: Type.String(),
+    /** That of the node which answers. */
+    is_own: Type.Boolean(),
+    /** The node of it that said last that it lives. */
+    node: orNull(Type.String()),
+    seen_at: orNull(time),
+    /** No node of it has lived for a while. */
+    is_stranded: Type.Boolean(),
+    /** Dead letters that have not ended. */
+    letters: count,
+    outbox_alerts: count,
+    /** Of rejects and quarantined events, under way. */
+    resubmissions: count,
+  },
+  { title: 'Store' },
+);
+export type StoreDocument = Static<typeof storeDocument>;
+
+/** What was taken over, or would be. */
+export const adoptionDocument = Type.Object(
+  {
+    store: Type.String(),
+    adopted_by: Type.String(),
+    letters: count,
+    /** They are dead letters now, which are replayed without a person. */
+    outbox_alerts: count,
+    resubmissions: count,
+    /** Ask again for the rest. */
+    left: count,
+  },
+  { title: 'Adoption' },
+);
+export type AdoptionDocument = Static<typeof adoptionDocument>;
 
 /** Of one API key, since ever. */
 export const rejectTotalsDocument = Type.Object(

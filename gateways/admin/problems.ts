@@ -61,6 +61,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, string>> = {
   E_FAILURE_READ_ONLY: CONFLICT,
   E_NOTHING_TO_REPLAY: CONFLICT,
   E_REPLAY_ENDED: CONFLICT,
+  E_STORE_ALIVE: CONFLICT,
   E_VERSION_STALE: '412 Precondition Failed',
   E_BODY_TOO_LARGE: '413 Payload Too Large',
   E_UPGRADE_REQUIRED: '426 Upgrade Required',

@@ -55,6 +55,8 @@ export const replayOperationDocument = Type.Object(
     superseded: count,
     /** Taken back. */
     canceled: count,
+    /** Of those that wait or are on their way: of a store no node of which lives. They stay so until it is adopted. */
+    stranded: count,
     canceled_at: orNull(time),
   },
   { title: 'ReplayOperation' },

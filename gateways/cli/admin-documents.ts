@@ -230,6 +230,8 @@ export interface FailureDocument {
   team?: string | null;
   replays?: number;
   retry_at?: string | null;
+  store?: string | null;
+  is_stranded?: boolean | null;
   body_bytes?: number;
   excerpt?: string;
 }
@@ -267,6 +269,27 @@ export interface ReplayOperation {
   failed: number;
   superseded: number;
   canceled: number;
+  /** Of those that wait or are on their way. */
+  stranded?: number;
+}
+/** A Redis, and what it has in PostgreSQL. */
+export interface StoreDocument {
+  store: string;
+  is_own: boolean;
+  node: string | null;
+  seen_at: string | null;
+  is_stranded: boolean;
+  letters: number;
+  outbox_alerts: number;
+  resubmissions: number;
+}
+export interface Adoption {
+  store: string;
+  adopted_by: string;
+  letters: number;
+  outbox_alerts: number;
+  resubmissions: number;
+  left: number;
 }
 export interface ReplayPreview {
   letters: number;

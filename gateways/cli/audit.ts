@@ -155,7 +155,7 @@ export function addAudit(program: Command, context: CliContext, acts: Acts): voi
       .option('--operation <what>', 'CREATE, UPDATE or DELETE')
       .option(
         '--resource <what>',
-        'settings, alert_rules, rule_suspensions, api_keys, device_teams, development_hosts, destinations, rejects, unmatched_templates, quarantined_events, dead_letters or replay_operations',
+        'settings, alert_rules, rule_suspensions, api_keys, device_teams, development_hosts, destinations, rejects, unmatched_templates, quarantined_events, dead_letters, replay_operations or stores',
       )
       .option('--record <key>', 'of this record of the resource'),
   )

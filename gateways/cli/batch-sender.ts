@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { CodedError, codeOf, messageOf } from '../../runtime/errors.ts';
 import { parseReply, problemOf } from './admin-client.ts';
 import { isTlsFault } from './client-tls.ts';
+import { KEY_ENDED_CODES } from './http-client.ts';
 import type { HttpClient, HttpReply } from './http-client.ts';
 import { CONTENT_TYPE, halves } from './line-batcher.ts';
 import type { Batch } from './line-batcher.ts';
@@ -118,7 +119,7 @@ export class BatchSender {
           throw problem;
         }
         const asked = retryAfterMs(reply.headers['retry-after'], clock.wallMs());
-        const isKeyRefused = this.#isKeyAwaited(reply);
+        const isKeyRefused = KEY_ENDED_CODES.has(problem.code);
         if (isKeyRefused) http.forgetKey();
         const why = isKeyRefused ? 'the key is refused' : 'the server says later';
         await this.#wait(asked ?? backOffMs(attempt), why);

@@ -17,6 +17,7 @@ import { withAdminClient } from './connect.ts';
 import type { AdminOptions } from './connect.ts';
 import { EXIT } from './context.ts';
 import type { CliContext } from './context.ts';
+import { addAdoptions } from './adoptions.ts';
 import { addReplays } from './replays.ts';
 import { writeJson, writeTable } from './table.ts';
 import type { Column } from './table.ts';
@@ -39,6 +40,7 @@ interface ListOptions extends JsonOptions, Filters {
   state?: string;
   destination?: string;
   team?: string;
+  store?: string;
   limit: number;
 }
 interface ShowOptions extends JsonOptions {
@@ -105,7 +107,10 @@ const LETTER_COLUMNS: readonly Column<FailureDocument>[] = [
   { head: 'team', cell: ({ team }) => team ?? '', shrinks: true },
   { head: 'code', cell: ({ reason }) => reason },
   { head: 'error', cell: ({ error }) => error ?? '', shrinks: true },
-  { head: 'state', cell: ({ state }) => state ?? '' },
+  {
+    head: 'state',
+    cell: ({ state, is_stranded: isStranded }) => `${state ?? ''}${isStranded === true ? ', stranded' : ''}`,
+  },
   { head: 'replays', cell: ({ replays }) => String(replays ?? ''), align: 'right' },
   { head: 'description', cell: ({ excerpt }) => excerpt ?? '', shrinks: true },
 ];
@@ -125,8 +130,8 @@ const OUTCOME_COLUMNS: readonly Column<FailureOutcome>[] = [
 ];
 
 async function failuresList(context: CliContext, options: ListOptions): Promise<number> {
-  const { kind, state, destination, team } = options;
-  const query = { kind, state, destination, team, ...filtersOf(options) };
+  const { kind, state, destination, team, store } = options;
+  const query = { kind, state, destination, team, store, ...filtersOf(options) };
   const { items, next } = await withAdminClient(context, options, (admin) =>
     admin.list<FailureDocument>(PATH, query, options.limit, context.signal),
   );
@@ -136,6 +141,10 @@ async function failuresList(context: CliContext, options: ListOptions): Promise<
   }
   writeTable(context, kind === 'dead_letter' ? LETTER_COLUMNS : FAILURE_COLUMNS, items);
   if (next !== null) context.io.stderr.write('mutt: there are more; a greater --limit shows them\n');
+  if (items.some(({ is_stranded: isStranded }) => isStranded === true))
+    context.io.stderr.write(
+      'mutt: no node of the Redis of stranded letters lives: see mutt failures stores\n',
+    );
   return EXIT.ok;
 }
 
@@ -400,6 +409,7 @@ export function addFailures(program: Command, context: CliContext, acts: Acts): 
     )
     .option('--destination <name>', 'dead letters of this destination')
     .option('--team <name>', 'dead letters of this team')
+    .option('--store <name>', 'dead letters of this Redis; mutt failures stores names them')
     .addHelpText(
       'after',
       examples([
@@ -453,4 +463,5 @@ export function addFailures(program: Command, context: CliContext, acts: Acts): 
     .addHelpText('after', examples(['mutt failures discard --key lab --reason "a test"']) + CODES)
     .action(acts((ids: string[], options: DiscardOptions) => failuresDiscard(context, ids, options)));
   addReplays(failures, context, acts);
+  addAdoptions(failures, context, acts);
 }

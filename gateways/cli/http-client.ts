@@ -43,6 +43,9 @@ export interface HttpClientOptions {
   tls?: ClientTls | undefined;
 }
 
+/** The key has another value by now, or will have: it is to be read anew. */
+export const KEY_ENDED_CODES: ReadonlySet<string> = new Set(['E_KEY_REFUSED', 'E_KEY_ROTATED']);
+
 const TIMEOUT_MS = 15_000;
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 const KEY_SHAPE = /^[\x21-\x7e]{1,254}$/;

@@ -152,6 +152,12 @@ async function follow(
       tell(context, operation, options);
       return operation.failed + operation.canceled === 0 ? EXIT.ok : EXIT.notGood;
     }
+    const { stranded = 0, waiting, on_their_way: onTheirWay } = operation;
+    if (stranded > 0 && stranded === waiting + onTheirWay) {
+      tell(context, operation, options);
+      context.io.stderr.write('mutt: no node of their Redis lives: see mutt failures stores\n');
+      return EXIT.notGood;
+    }
     const line = lineOf(operation);
     if (line !== told) context.io.stderr.write(`${line}\n`);
     told = line;
@@ -184,10 +190,12 @@ function lineOf(operation: ReplayOperation): string {
     failed,
     superseded,
     canceled,
+    stranded = 0,
   } = operation;
   const parts: [number, string][] = [
     [waiting, 'waiting'],
     [onTheirWay, 'on their way'],
+    [stranded, 'of these stranded'],
     [delivered, 'delivered'],
     [failed, 'failed again'],
     [superseded, 'superseded'],

@@ -13,6 +13,7 @@ import { problemOf } from './admin-client.ts';
 import type { BatchOutcome, RejectReason } from './batch-sender.ts';
 import { isTlsFault } from './client-tls.ts';
 import type { ClientTls } from './client-tls.ts';
+import { KEY_ENDED_CODES } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
 import { halves } from './line-batcher.ts';
 import type { Batch } from './line-batcher.ts';
@@ -102,7 +103,7 @@ export class SocketSender {
       } catch (thrown) {
         if (codeOf(thrown) === 'E_INTERRUPTED') return;
         if (this.#isHopeless(thrown) || this.#isPatienceOver(thrown)) throw thrown;
-        if (codeOf(thrown) === 'E_KEY_REFUSED') {
+        if (KEY_ENDED_CODES.has(codeOf(thrown))) {
           why = 'the key is refused';
           this.#options.http.forgetKey();
         } else if (isTlsFault(thrown)) why = messageOf(thrown);

@@ -202,7 +202,7 @@ function alertSteps(alert: TracedAlert): Step[] {
   }
   if (dead_letter !== null) {
     const { last_failed_at, reason, error } = dead_letter;
-    const refused = step(last_failed_at, 'refused', `${named}: ${reason}, ${error}`);
+    const refused = step(last_failed_at, 'dead letter', `${named}: ${reason}, ${error}`);
     if (state === 'superseded') {
       return [refused, step('', 'superseded', `${named}: a later alert of its signature was taken`)];
     }

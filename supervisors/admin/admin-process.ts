@@ -14,6 +14,7 @@ import { openConnection } from '../../gateways/postgres/connection.ts';
 import type { Connection } from '../../gateways/postgres/connection.ts';
 import { PostgresAlertOutbox } from '../../gateways/postgres/alert-outbox.ts';
 import { PostgresLetterOperations } from '../../gateways/postgres/letter-operations.ts';
+import { PostgresStoreAdoption } from '../../gateways/postgres/store-adoption.ts';
 import { PostgresLineageLog } from '../../gateways/postgres/lineage-log.ts';
 import { PostgresTeamStore } from '../../gateways/postgres/team-store.ts';
 import { SecretSource } from '../../gateways/secrets/secret-source.ts';
@@ -37,6 +38,7 @@ import { rejectBounds } from '../reject-bounds.ts';
 import { openStore } from '../threads/store.ts';
 import type { StoreParams } from '../threads/store.ts';
 import type { AdminInForce, Applied, ToWorker } from '../threads/worker-messages.ts';
+import { adoptionsPort } from './adoptions-port.ts';
 import { Books } from './books.ts';
 import { auditLogDocument, configAuditDocument, listed } from './documents.ts';
 import { DestinationTester } from './destination-tests.ts';
@@ -193,6 +195,11 @@ hostProcess(async (host) => {
       partitionList: () => partitions.list(),
     }),
     failures,
+    adoptions: adoptionsPort({
+      adoptions: new PostgresStoreAdoption(database),
+      storeName: params.storeName,
+      partitions: params.partitions,
+    }),
     replays: replaysPort({ letters, destinations: () => inForce.destinations.map(({ name }) => name) }),
     unmatched: unmatchedPort({
       database,

@@ -58,6 +58,9 @@ const NOT_A_LETTER = {
   retry_at: null,
   operation_id: null,
   ended_at: null,
+  store: null,
+  store_seen_at: null,
+  is_stranded: null,
 } as const;
 const FINISH_EVERY_MS = 5_000;
 const ENFORCE_EVERY_MS = 30_000;

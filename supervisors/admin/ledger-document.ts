@@ -39,6 +39,8 @@ export function ledgerDocument(ledgers: readonly Ledger[], outside: OutsideFigur
       opened: counter('alerts'),
       delivered: counter('alerts_delivered'),
       dead: counter('alerts_dead'),
+      shed: counter('alerts_shed'),
+      deferred: counter('alerts_deferred'),
       suppressed: counter('alerts_suppressed'),
       superseded: counter('alerts_superseded'),
     },

@@ -38,6 +38,9 @@ export function letterDocument(letter: StoredLetter): FailureDocument {
     retry_at: timeOrNull(letter.retryAtMs),
     operation_id: letter.operationId,
     ended_at: timeOrNull(letter.endedAtMs),
+    store: letter.store === '' ? null : letter.store,
+    store_seen_at: timeOrNull(letter.storeSeenAtMs),
+    is_stranded: letter.isStranded && letter.endedAtMs === null,
     body_bytes: bodyOf(letter).length,
     excerpt: alert.description.slice(0, EXCERPT_CHARS),
   };
@@ -72,6 +75,7 @@ export function operationDocument(operation: StoredOperation): ReplayOperationDo
     failed: operation.failed,
     superseded: operation.superseded,
     canceled: operation.canceled,
+    stranded: operation.stranded,
     canceled_at: timeOrNull(canceledAtMs),
   };
 }

@@ -1,5 +1,6 @@
 /** What is known of an event, as a state of the closed list and a sentence for a person. */
 import { endedAs } from '../../actors/forward/unsent.ts';
+import { wasShed } from '../../actors/ports.ts';
 import type { UnsentReason } from '../../actors/ports.ts';
 import type { LineageAlertDocument, LineageDocument } from '../../gateways/admin/lineage-documents.ts';
 import type { WaitingLook } from './find-waiting.ts';
@@ -106,7 +107,7 @@ function decided(decision: string, alerts: readonly LineageAlertDocument[]): Sta
     ].join('');
     return {
       state: 'dead_lettered',
-      explanation: `${began}; ${list(dead)} refused its alert for good${rest}.`,
+      explanation: `${began}${letters(alerts, 'dead_lettered', 'refused its alert for good', 'was not sent')}${rest}.`,
     };
   }
   if (unclear.length > 0) {
@@ -147,7 +148,6 @@ function ended(began: string, alerts: readonly LineageAlertDocument[]): string {
   const taken = of(({ state }) => state === 'delivered');
   const late = of(({ state, receipt }) => state === 'delivered' && receipt === null);
   const superseded = of(({ state, unsent }) => state === 'superseded' && unsent === null);
-  const discarded = of(({ state }) => state === 'discarded');
   const why = alerts.flatMap(({ destination, unsent }) =>
     unsent === null ? [] : [` It was not sent to ${destination}: ${UNSENT[unsent.reason]}.`],
   );
@@ -155,11 +155,31 @@ function ended(began: string, alerts: readonly LineageAlertDocument[]): string {
     began,
     taken.length === 0 ? '' : `, and taken by ${list(taken)}`,
     superseded.length === 0 ? '' : `; ${list(superseded)} took a later alert of its signature instead`,
-    discarded.length === 0 ? '' : `; its alert for ${list(discarded)} was refused and then thrown away`,
+    letters(alerts, 'discarded', 'refused its alert, which was thrown away', 'was not sent, and thrown away'),
     '.',
     ...new Set(why),
     late.length === 0 ? '' : ` The receipt of ${list(late)} is not stored, or not yet.`,
   ].join('');
+}
+
+/** Those whose destination said no, and those that it never saw. */
+function letters(
+  alerts: readonly LineageAlertDocument[],
+  state: LineageAlertDocument['state'],
+  refused: string,
+  unsent: string,
+): string {
+  const found = alerts.filter((alert) => alert.state === state);
+  const of = (isUnsent: boolean): string[] =>
+    found.filter((alert) => wasNeverSent(alert) === isUnsent).map(({ destination }) => destination);
+  return [
+    of(false).length === 0 ? '' : `; ${list(of(false))} ${refused}`,
+    of(true).length === 0 ? '' : `; its alert for ${list(of(true))} ${unsent}`,
+  ].join('');
+}
+
+function wasNeverSent({ dead_letter: letter }: LineageAlertDocument): boolean {
+  return letter !== null && (letter.reason === 'template' || wasShed(letter.reason));
 }
 
 type Ended = 'forwarded' | 'suppressed' | 'superseded' | 'discarded';

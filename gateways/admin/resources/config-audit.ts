@@ -28,6 +28,7 @@ const RESOURCES = [
   'quarantined_events',
   'dead_letters',
   'replay_operations',
+  'stores',
 ] as const;
 
 export function configAuditEndpoints(audit: ConfigAuditPort): AnyEndpoint[] {

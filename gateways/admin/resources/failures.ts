@@ -62,7 +62,7 @@ const positionOf = (kind: FailureKind) =>
 const keyPosition = Type.String({ minLength: 1, maxLength: 255 });
 const unknownFailure = () => notFound('failure', 'List the failures; the oldest may have gone at a bound.');
 const REJECT_FILTERS = ['key', 'sender'] as const;
-const LETTER_FILTERS = ['destination', 'team', 'rule_id'] as const;
+const LETTER_FILTERS = ['destination', 'team', 'rule_id', 'store'] as const;
 const REFUSALS = ['E_NOT_FOUND', 'E_REJECT_BUSY'];
 
 export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
@@ -87,6 +87,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
         destination: Type.Optional(textOf(63)),
         team: Type.Optional(textOf(100)),
         rule_id: Type.Optional(wholeNumber(0, 2_147_483_647)),
+        store: Type.Optional(textOf(100)),
         since: Type.Optional(time),
       }),
       replies: { 200: { description: 'A page of failures', schema: listOf(failureDocument) } },
@@ -94,7 +95,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
       answer: async ({ query }) => {
         const { kind = 'reject', limit, cursor, since, key, code, sender, state, ...ofLetters } = query;
         refuseFilters(kind, query);
-        const { destination, team, rule_id: ruleId } = ofLetters;
+        const { destination, team, rule_id: ruleId, store } = ofLetters;
         const filters = given({
           keyName: key,
           code,
@@ -103,6 +104,7 @@ export function failureEndpoints(failures: FailuresPort): AnyEndpoint[] {
           destination,
           team,
           ruleId,
+          store,
           sinceMs: msOf(since, 'since'),
         });
         const page = given({ limit, cursor });

@@ -61,6 +61,11 @@ describe('The API of a running node', function () {
     await api.whenKey(keys.admin, true);
     await queryNode(
       node.dir,
+      `INSERT INTO stores (name, seen_at) VALUES ('a-store-that-is-gone', now() - interval '1 day')`,
+      [],
+    );
+    await queryNode(
+      node.dir,
       `INSERT INTO dead_letters (
          alert_id, partition, destination, alert, reason, error, attempts, first_failed_at, last_failed_at, alert_at
        )

@@ -67,6 +67,7 @@ describe('The API of a node whose PostgreSQL is away', function () {
     resubmitFailures: { ids: ['away'] },
     discardFailures: { ids: ['away'] },
     replayDeadLetters: { ids: ['away'] },
+    adoptFailures: { store: 'away' },
     pauseDestination: { reason: 'away' },
     muteDestination: { reason: 'away' },
     createKey: { name: 'away', scopes: ['read'] },

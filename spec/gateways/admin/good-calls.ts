@@ -178,6 +178,8 @@ export const GOOD_CALLS: readonly GoodCall[] = [
   call('discardFailure', 204, (seen) => ({ params: { id: failureId(seen, 2) } })),
   call('replayDeadLetters', 200, () => ({ body: { destination: 'local', dry_run: true } })),
   call('replayDeadLetters', 202, () => ({ body: { ids: [...LETTERS], per_second: 1, reason: 'contract' } })),
+  call('listStores', 200),
+  call('adoptFailures', 200, () => ({ body: { store: 'a-store-that-is-gone', dry_run: true } })),
   call('listReplays', 200, () => ({ query: { limit: 1 } })),
   call('getReplay', 200, (seen) => ({ params: { id: String(seen.get('replayDeadLetters')?.body['id']) } })),
   call('cancelReplay', 200, (seen) => ({

@@ -203,6 +203,24 @@ describe('mutt send', function () {
     });
   }
 
+  it('over a socket: goes over to the new value of its key while the old one has just ended', async () => {
+    const aMinuteAgo = Date.now() - 60_000;
+    bed.ingest.keys.replace([
+      keyRecord('relay', 'an-old-key', ['ingest'], aMinuteAgo),
+      keyRecord('relay-new', KEY),
+    ]);
+    const keyFile = run.file('key', 'an-old-key');
+    run.stdin = async function* () {
+      yield Buffer.from(lines(3));
+    };
+    const url = `http://127.0.0.1:${bed.ingest.port}`;
+    const done = run.run('send', '--ws', '--wait', '--json', '--url', url, '--key-file', keyFile);
+    await until(() => run.err.includes('key is refused'), 10_000);
+    run.file('key', KEY);
+    expect(await done).to.equal(0);
+    expect(numbers()).to.deep.equal(upTo(3));
+  });
+
   it('over a socket: resends what has no ack after a connection that broke, and nothing else', async () => {
     const balancer = await Balancer.start(bed.ingest.port);
     try {

@@ -22,8 +22,12 @@ describe('stateOf', () => {
   it('says what became of alerts that were refused', () => {
     expect(told(alert('noc', 'discarded'))).to.deep.equal({
       state: 'discarded',
-      explanation: 'It was decided as Page_only; its alert for noc was refused and then thrown away.',
+      explanation: 'It was decided as Page_only; noc refused its alert, which was thrown away.',
     });
+    const letter = { reason: 'deferred', error: '', attempts: 0, first_failed_at: '', last_failed_at: '' };
+    expect(told({ ...alert('noc', 'dead_lettered'), dead_letter: letter }).explanation).to.equal(
+      'It was decided as Page_only; its alert for noc was not sent.',
+    );
     expect(told(alert('noc', 'superseded'))).to.deep.equal({
       state: 'superseded',
       explanation: 'It was decided as Page_only; noc took a later alert of its signature instead.',

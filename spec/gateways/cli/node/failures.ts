@@ -55,6 +55,8 @@ const CALLS: readonly (readonly [args: string, scope: 'read' | 'operate' | 'admi
   ['failures show 1', 'read'],
   ['failures resubmit 1', 'operate'],
   ['failures discard 1', 'operate'],
+  ['failures stores', 'read'],
+  ['failures adopt 0123456789abcdef', 'operate'],
   ['failures replay 1', 'operate'],
   ['failures progress', 'read'],
   ['failures cancel 0123456789abcdef0123456789abcdef', 'operate'],

@@ -2,11 +2,13 @@
 import { expect } from 'chai';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import type {
+  Adoption,
   FailureDetail,
   FailureDocument,
   FailureOutcome,
   ReplayOperation,
   ReplayPreview,
+  StoreDocument,
 } from '../../../../gateways/cli/admin-documents.ts';
 import { queryNode } from '../../../product/node-database.ts';
 import type { CliRun } from '../cli-run.ts';
@@ -99,6 +101,35 @@ export function describeLetters(node: GivenNode): void {
       cli.out = '';
       expect(await cli.run('failures', 'discard', '--destination', 'nowhere'), cli.err).to.equal(0);
       expect(cli.out).to.equal('there are no such dead letters\n');
+    });
+
+    it('shows whose they are, and takes over those of a Redis that is gone', async () => {
+      await queryNode(
+        node().dir,
+        `INSERT INTO dead_letters (
+           alert_id, partition, destination, alert, reason, error, attempts, first_failed_at, last_failed_at, alert_at, store
+         )
+         SELECT md5('s' || n), 0, 'letters', jsonb_build_object(
+           'id', md5('s' || n), 'destination', 'letters', 'signature', 's', 'event_ids', '[]'::jsonb, 'rule_id', 1,
+           'description', 'link', 'team', 'NETO', 'status', 'firing'
+         ), 'rejected', 'HTTP 422', 1, now(), now(), now(), 'scrapped'
+         FROM generate_series(1, 2) AS n`,
+        [],
+      );
+      expect(await cli.run('failures', 'list', ...OF, '--store', 'scrapped'), cli.err).to.equal(0);
+      expect(cli.out).to.include('kept, stranded');
+      expect(cli.err).to.include('mutt failures stores');
+      const found = await said<StoreDocument[]>(0, 'stores');
+      expect(found.find(({ store }) => store === 'scrapped')).to.include({ is_stranded: true, letters: 2 });
+      const own = found.find(({ is_own: isOwn }) => isOwn);
+      expect(own).to.include({ is_stranded: false });
+      expect(await cli.run('failures', 'adopt', own?.store ?? '')).to.equal(1);
+      expect(cli.err).to.include('E_STORE_ALIVE');
+      expect(await said<Adoption>(0, 'adopt', 'scrapped', '--dry-run')).to.include({ letters: 2, left: 0 });
+      cli.out = '';
+      expect(await cli.run('failures', 'adopt', 'scrapped', '--reason', 'a test'), cli.err).to.equal(0);
+      expect(cli.out).to.equal('took over 2 dead letters, 0 alerts of its outboxes, 0 resubmissions\n');
+      expect(await said<FailureDocument[]>(0, 'list', ...OF, '--store', own?.store ?? '')).to.have.length(2);
     });
   });
 }
