@@ -2,6 +2,7 @@
  * What everything in a node stands on: the two stores with their addresses, checked and prepared, the rule set, the
  * leases. Opened once the stores run, closed after everything above it has stopped.
  */
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { checkChange } from '../actors/settings.ts';
 import { openConnection } from '../gateways/postgres/connection.ts';
@@ -12,6 +13,7 @@ import { PostgresRuleActivityStore } from '../gateways/postgres/rule-activity-st
 import { PostgresRuleSuspensionStore } from '../gateways/postgres/rule-suspension-store.ts';
 import { PostgresSettingsStore } from '../gateways/postgres/settings-store.ts';
 import { PostgresSnapshotSource } from '../gateways/postgres/snapshot-source.ts';
+import { PostgresStoreAdoption } from '../gateways/postgres/store-adoption.ts';
 import { PostgresWitnessStore } from '../gateways/postgres/witness-store.ts';
 import { connectRedis, whenReady } from '../gateways/redis/connection.ts';
 import { SnapshotChannel } from '../gateways/redis/snapshot-channel.ts';
@@ -79,6 +81,8 @@ const SNAPSHOT_CONNECTIONS_MAX = 2;
 /** While PostgreSQL is silent there are so many attempts at once as begin in this time. */
 const SNAPSHOT_CONNECT_TIMEOUT_MS = 3_000;
 const MONTHS_EVERY_MS = 6 * 3_600_000;
+/** Far more often than a store is taken for gone (store-adoption.ts). */
+const NOTE_STORE_EVERY_MS = 20_000;
 const PING_EVERY_MS = 500;
 const PING_STALE_MS = 2_000;
 /** With settings that cannot be read, a small server is assumed. */
@@ -160,6 +164,13 @@ async function open(options: GroundOptions): Promise<Ground> {
       closers.push(() => leases[role].stop());
       await leases[role].start();
     }
+    const stores = new PostgresStoreAdoption(database);
+    // When PostgreSQL is away, the next time will do.
+    const noteStore = (): void =>
+      void stores.note(storeName, `${hostname()}:${config.adminPort}`).catch(() => undefined);
+    noteStore();
+    const storeTimer = setInterval(noteStore, NOTE_STORE_EVERY_MS);
+    closers.push(async () => clearInterval(storeTimer));
     const witness = new PostgresWitnessStore(database, storeName);
     const witnessed = (await witness.list().catch(() => [])).map(
       ({ partition, sequence }): [number, number] => [partition, sequence],

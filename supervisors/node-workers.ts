@@ -323,7 +323,7 @@ export class NodeWorkers {
 
   #matchParams(): Omit<MatchThreadParams, 'tokens'> {
     const { bounds, storeName } = this.#requireGround();
-    return { ...this.#storeParams, alertBounds: bounds.alert, storeName };
+    return { ...this.#storeParams, alertBounds: bounds.alert, deadBounds: bounds.dead, storeName };
   }
 
   #forwardParams(): Omit<ForwardThreadParams, 'tokens'> {

@@ -152,6 +152,7 @@ export class MuttNode {
     this.#ownAlerts = new OwnAlertKeeper({
       clock: systemClock,
       log,
+      file: join(dataDir, 'own-alerts.json'),
       node: `${hostname()}:${config.adminPort}`,
       version,
       settings,

@@ -83,6 +83,12 @@ const processed = (status: string): Omit<CounterDefinition, 'kind'> => ({
   help: 'Events that were decided about.',
 });
 
+const shed = (mode: 'dlq' | 'defer'): Omit<CounterDefinition, 'kind'> => ({
+  name: 'mutt_alerter_shed_events_total',
+  labels: { mode },
+  help: 'Alerts that became dead letters unsent since the outbox was about to be full, by shed.mode; an event counts once for each of its destinations.',
+});
+
 const metaAlert = (kind: 'template' | 'flood'): Omit<CounterDefinition, 'kind'> => ({
   name: 'mutt_unmatched_meta_alerts_total',
   labels: { kind },
@@ -112,6 +118,8 @@ const MATCH = counterSet({
     name: 'mutt_alerter_missing_outbox_alerts_total',
     help: 'Alerts that were booked in the outbox and were not there: PostgreSQL has lost them.',
   },
+  shed: shed('dlq'),
+  deferred: shed('defer'),
   auditRows: { name: 'mutt_audit_rows_total', help: 'Audit rows stored.' },
   ruleFaults: { name: 'mutt_match_rule_faults_total', help: 'Rules that threw on an event.' },
   unmatchedKept: unmatchedAudit('yes'),

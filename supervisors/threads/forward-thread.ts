@@ -11,8 +11,8 @@ import { forwardActor } from '../../actors/forward/forward-actor.ts';
 import type { ForwardMessage } from '../../actors/forward/forward-actor.ts';
 import type { LaneReport } from '../../actors/forward/lane-watch.ts';
 import { LatestDelivered } from '../../actors/forward/latest-delivered.ts';
+import { latestOnly } from '../../actors/forward/latest-only.ts';
 import { alertLane } from '../../actors/forward/messages.ts';
-import type { StoredAlert } from '../../actors/forward/messages.ts';
 import { ReceiptQueue, receiptOf, unsentReceiptOf } from '../../actors/forward/receipt-queue.ts';
 import { retryDelayMs } from '../../actors/forward/retry-policy.ts';
 import type { ReceiptStore } from '../../actors/ports.ts';
@@ -68,19 +68,12 @@ export const threadMain: ThreadMain = async (host) => {
   const receiptStore = new PostgresReceiptStore(database);
   const receipts = receiptQueue(host, receiptStore);
   const latest = new LatestDelivered(systemClock.wallMs());
-  /** Of an alert that was replayed: whether a later one of its signature was taken while it waited here. */
-  const isSuperseded = async (stored: StoredAlert): Promise<boolean> => {
-    if (stored.replays === undefined) return false;
-    if (latest.isLaterThan(stored.alert)) return true;
-    if (latest.covers(stored.replayedAtMs ?? 0)) return false;
-    // When PostgreSQL is away it is sent: it was asked when the alert was replayed.
-    return receiptStore.isSuperseded(stored.alert).catch(() => false);
-  };
   const { stagesAt, stages } = FORWARD_COUNTERS;
   const latency = new StageLatency(host.counters, stagesAt, stages);
-  const deliver = timedDelivery(latency, systemClock, (stored, destination) =>
+  const timed = timedDelivery(latency, systemClock, (stored, destination) =>
     deliverAlert(stored, destination, client, () => systemClock.wallMs()),
   );
+  const deliver = latestOnly(timed, { latest, log: receiptStore, clock: systemClock });
   let inForce: ForwardInForce = params;
   const waits = new PartitionWaits(systemClock, (report) => host.post(report));
   const forward = localChild<ForwardMessage>(
@@ -92,8 +85,7 @@ export const threadMain: ThreadMain = async (host) => {
         store,
         tokens: new Map(params.tokens),
         destinations: inForce.destinations,
-        deliver: async (stored, destination, storedAtMs) =>
-          (await isSuperseded(stored)) ? { kind: 'superseded' } : deliver(stored, destination, storedAtMs),
+        deliver,
         timeoutMsMax: params.leaseTtlMs / 2,
         retryBackoffMs: (attempts) => {
           const { 'forward.retry.baseMs': baseMs, 'forward.retry.delayMaxMs': delayMsMax } = inForce.settings;

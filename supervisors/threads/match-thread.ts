@@ -12,6 +12,7 @@ import { INGEST_LANE, INPUT_LANES, OVERFLOW_LANE } from '../../actors/ingest/ing
 import { MatchHandler } from '../../actors/match/match-handler.ts';
 import type { Taps } from '../../actors/match/messages.ts';
 import { EventTap } from '../../actors/match/tap.ts';
+import { shedding } from '../../actors/match/shedding.ts';
 import { UnmatchedWatch } from '../../actors/match/unmatched.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { codeOf, messageOf } from '../../runtime/errors.ts';
@@ -36,6 +37,7 @@ export interface MatchThreadParams extends StoreParams {
   tokens: [partition: number, token: Token][];
   /** Of the lane of one destination, from the memory of the store. */
   alertBounds: Bounds;
+  deadBounds: Bounds;
   storeName: string;
 }
 
@@ -147,6 +149,11 @@ export const threadMain: ThreadMain = async (host) => {
             store,
             outside: new PostgresAlertOutbox(database, params.storeName),
             laneBounds: () => alertBounds,
+            shedding: shedding({
+              mode: () => settings['shed.mode'],
+              thresholdPercent: () => settings['shed.thresholdPercent'],
+              bounds: params.deadBounds,
+            }),
             mayAct,
             bounds: () => ({
               messagesMax: settings['mailbox.outbox.alertsMax'],
@@ -186,15 +193,24 @@ export const threadMain: ThreadMain = async (host) => {
 /** Counts what goes to the outbox and comes back; what hinders that is told once a while. */
 function openSpiller(
   host: ThreadHost,
-  options: Pick<SpillerOptions, 'store' | 'outside' | 'laneBounds' | 'mayAct' | 'bounds'>,
+  options: Pick<SpillerOptions, 'store' | 'outside' | 'laneBounds' | 'shedding' | 'mayAct' | 'bounds'>,
 ): Spiller {
   const { at } = MATCH_COUNTERS;
   const tellTrouble = occasionally((count, fields) =>
     host.log('warn', 'alerts of the outbox cannot be brought back now', { count, ...fields }),
   );
+  const tellShed = occasionally((count, fields) =>
+    host.log('warn', 'the outbox fills: alerts become dead letters unsent', { count, ...fields }),
+  );
   return new Spiller({
     ...options,
     clock: systemClock,
+    onCommitted: ({ counters: { alerts_shed: shed = 0, alerts_deferred: deferred = 0 } = {} }) => {
+      if (shed + deferred === 0) return;
+      host.counters.add(at.shed, shed);
+      host.counters.add(at.deferred, deferred);
+      tellShed(shed + deferred);
+    },
     onSpilled: (alerts) => host.counters.add(at.spilled, alerts),
     onRefilled: (alerts) => host.counters.add(at.refilled, alerts),
     onMissing: ({ partition, lane }, alerts) => {

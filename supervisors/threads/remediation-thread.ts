@@ -70,7 +70,12 @@ export const threadMain: ThreadMain = async (host) => {
     clock: systemClock,
     newId: () => randomBytes(16).toString('hex'),
     inForce: () => ({ destinations: inForce.destinations, limits: replayLimits(inForce.settings) }),
-    alertBounds: params.alertBounds,
+    alertBounds: {
+      ...params.alertBounds,
+      get entriesMax() {
+        return Math.min(params.alertBounds.entriesMax, inForce.settings['mailbox.alert.alertsMax']);
+      },
+    },
     mayAct,
     count: (what, n) => host.counters.add(REMEDIATION_COUNTERS.at[COUNTED[what]], n),
     onGivenUp: (destination, count) =>

@@ -129,18 +129,17 @@ export function timedDelivery(latency: StageLatency, clock: Clock, deliver: Deli
     const isFirst = stored.firstFailedAtMs === undefined && !begun.has(stored);
     if (isFirst && storedAtMs !== undefined)
       latency.observe('committed_to_sent', clock.wallMs() - storedAtMs);
-    if (isFirst) begun.set(stored, nowMs);
     const outcome = await deliver(stored, destination);
     if (outcome.kind === 'delivered') {
       const wallMs = clock.wallMs();
-      const begunMs = begun.get(stored);
+      const begunMs = isFirst ? nowMs : begun.get(stored);
       // One that came back from being set aside knows only when it failed first.
       const sentMs =
         begunMs === undefined ? wallMs - (stored.firstFailedAtMs ?? wallMs) : clock.monotonicMs() - begunMs;
       latency.observe('sent_to_accepted', sentMs);
       const receivedAtMs = Date.parse(stored.alert.received_at);
       if (!Number.isNaN(receivedAtMs)) latency.observe('received_to_accepted', wallMs - receivedAtMs);
-    }
+    } else if (isFirst) begun.set(stored, nowMs);
     return outcome;
   };
 }
