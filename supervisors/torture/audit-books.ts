@@ -14,6 +14,8 @@ export interface AuditedEvent {
   /** `handling_decision`. */
   decision: string;
   alerts: readonly { id: string; destination: string }[];
+  /** When its event was received, ms since 1970. */
+  receivedMs: number;
 }
 
 export class AuditBooks {
@@ -40,7 +42,7 @@ export class AuditBooks {
     this.#isAlertRuleConstant = isAlertRuleConstant;
   }
 
-  add({ raw, decision, alerts }: AuditedEvent): void {
+  add({ raw, decision, alerts, receivedMs }: AuditedEvent): void {
     this.rows += 1;
     const isUnmatched = decision === 'Unmatched';
     const event = knownEventIn(raw);
@@ -58,7 +60,7 @@ export class AuditBooks {
     if (this.#isAlertRuleConstant && (isAlertText(raw) ? alerts.length === 0 : !isUnmatched))
       this.misjudged.add(() => `${nameOf(event)}: ${decision} with ${alerts.length} alerts`);
     for (const { id, destination } of alerts) {
-      if (!this.expectedAt(destination).add(event, id))
+      if (!this.expectedAt(destination).add(event, id, receivedMs))
         this.twoAlerts.add(() => `${nameOf(event)} at ${destination}, also ${id}`);
     }
   }
@@ -79,20 +81,28 @@ export class AuditBooks {
 export class ExpectedAlerts {
   readonly #table = new EventTable();
   readonly #ids = new Column();
+  readonly #receivedMs = new Column();
 
   get size(): number {
     return this.#table.size;
   }
 
   /** False when there is one for the event already. */
-  add(event: KnownEvent, alertId: string): boolean {
+  add(event: KnownEvent, alertId: string, receivedMs: number): boolean {
     if (this.#table.rowOf(event) !== undefined) return false;
-    this.#ids.set(this.#table.add(event), digestOf(alertId));
+    const row = this.#table.add(event);
+    this.#ids.set(row, digestOf(alertId));
+    this.#receivedMs.set(row, receivedMs);
     return true;
   }
 
   has(event: KnownEvent): boolean {
     return this.#table.rowOf(event) !== undefined;
+  }
+
+  /** Of one that there is. */
+  receivedMs(event: KnownEvent): number {
+    return this.#receivedMs.at(this.#table.rowOf(event) ?? -1);
   }
 
   /** Of each host the one with the highest number. */

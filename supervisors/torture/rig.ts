@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unlessAborted } from '../unless-aborted.ts';
 import { DestinationServer } from './destination-server.ts';
@@ -29,7 +30,7 @@ const KIND: RunKind = { prefix: 'mutt-torture-', variable: 'MUTT_TORTURE_RUN' };
 const NODES = ['node-1', 'node-2'];
 const TEAM = 'TORTURE';
 const OWN_TEAM = 'MUTT';
-const FIRST_KEY = 'relay-0';
+export const INGEST_KEY_NAME = 'relay';
 const PEPPER_BYTES = 32;
 /** As long as a change may take while parts of the rig are away. */
 const CHANGE_MS = 30_000;
@@ -70,8 +71,6 @@ export class Rig {
   readonly destinations: Readonly<Record<DestinationName, DestinationServer>>;
   /** The ingest key that senders use now. */
   ingestKey = '';
-  /** Of the keys that were made for senders, oldest first. */
-  readonly keyNames: string[] = [];
   readonly #onExit: () => void;
 
   private constructor(
@@ -225,6 +224,18 @@ export class Rig {
     return false;
   }
 
+  /** Ports of the nodes that somebody listens on, whoever that is: after everything was stopped, nobody may. */
+  async openPorts(): Promise<string[]> {
+    const ports = this.nodes.flatMap((node) =>
+      Object.entries(node.ports).map(([what, port]: [string, number]) => ({
+        name: `${node.name} ${what} ${port}`,
+        port,
+      })),
+    );
+    const open = await Promise.all(ports.map(({ port }) => isListenedOn(port)));
+    return ports.filter((_, at) => open[at]).map(({ name }) => name);
+  }
+
   /** Ends everything. What is kept is left where it is; else nothing stays. Gives what still ran. */
   async close({ isKept }: { isKept: boolean }): Promise<string[]> {
     continueProcesses();
@@ -260,15 +271,22 @@ export class Rig {
     });
     for (const [key, value] of Object.entries(SETTINGS)) await this.set(key, value);
     const { key } = await this.change<{ key: string }>('POST', '/api/v2/keys', {
-      name: FIRST_KEY,
+      name: INGEST_KEY_NAME,
       scopes: ['ingest'],
     });
     this.ingestKey = key;
-    this.keyNames.push(FIRST_KEY);
     if (!(await this.whenKeyTaken(key))) throw new Error('the nodes do not take the key that they made');
     const { version } = await this.change<{ version: number }>('GET', '/api/v2/rule-set');
     await Promise.all(this.nodes.map((node) => node.whenApplied(version, IN_FORCE_MS)));
   }
+}
+
+function isListenedOn(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 async function prepareNodes(directory: RunDirectory, databaseUrl: string): Promise<TorturedNode[]> {

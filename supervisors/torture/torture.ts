@@ -133,7 +133,10 @@ class TortureRun {
     if (signal.aborted) return this.#breakOff();
     say('healing');
     this.#note('recovery', 'nodes', 'faults from which it did not recover', unwell);
-    await heal(rig);
+    // What does not get well is told with all the rest.
+    await heal(rig).catch((thrown: unknown) =>
+      this.#note('recovery', 'nodes', 'things that cannot be made well', [messageOf(thrown)]),
+    );
     await sleep(LAST_TRAFFIC_MS);
     await traffic.stop();
     if (signal.aborted) return this.#breakOff();
@@ -198,8 +201,10 @@ class TortureRun {
     const rig = this.#rig;
     const { oracle } = rig.postgres;
     const audit = new AuditBooks();
-    for await (const { raw_message: raw, handling_decision: decision, alerts } of oracle.decisions())
-      audit.add({ raw, decision, alerts });
+    for await (const row of oracle.decisions()) {
+      const { raw_message: raw, handling_decision: decision, alerts, received_ms: receivedMs } = row;
+      audit.add({ raw, decision, alerts, receivedMs });
+    }
     const letters = new LetterBooks();
     for await (const { destination, description, state } of oracle.letters())
       letters.add({ destination, description, state });
@@ -248,6 +253,7 @@ class TortureRun {
     const rig = this.#rig;
     await rig.postgres.stop();
     const left = rig.directory.processes().map((pid) => `process ${pid}`);
+    this.#note('left over', 'ports', 'are still listened on', await rig.openPorts());
     this.#note('left over', 'processes', 'run on after everything was stopped', left);
     const isBad = this.#wrong.length > 0;
     await rig.close({ isKept: isKept || isBad });

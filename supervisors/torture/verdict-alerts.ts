@@ -64,6 +64,15 @@ function judgeDestination(destination: DestinationRecord, record: RunRecord, end
       (mayEndUnsent ? ended.all : missing).add(() => `${nameOf(event)} at ${name}`);
     }
   }
+  const latestMs = new Map<string, number>();
+  for (const event of received.events()) {
+    if (!expected.has(event)) continue;
+    const { host } = event;
+    latestMs.set(host, Math.max(latestMs.get(host) ?? -Infinity, expected.receivedMs(event)));
+  }
+  // By the times that the nodes gave them, as they judge it: a clock that jumps is no excuse, and no fault.
+  const isSuperseded = (event: KnownEvent): boolean =>
+    received.has(event) || (latestMs.get(event.host) ?? -Infinity) >= expected.receivedMs(event);
   const isPlaced = (event: KnownEvent): boolean => answered.has(event) && isOrdered(event.host);
   for (const event of mayEndUnsent ? expected.latest() : []) {
     // One that was never answered may have been stored before others.
@@ -113,6 +122,22 @@ function judgeDestination(destination: DestinationRecord, record: RunRecord, end
       'dead letters are of alerts that no audit row knows',
       eventsThat(letters.all, (event) => !expected.has(event)),
     ),
+    ...(mayEndUnsent
+      ? []
+      : [
+          ...findingOf(
+            'alert missing',
+            name,
+            'dead letters ended unsent, and no later alert of their hosts came',
+            eventsThat(letters.endedUnsent, (event) => expected.has(event) && !isSuperseded(event)),
+          ),
+          ...findingOf(
+            'alert missing',
+            name,
+            'audit rows that have alerts have none for it',
+            eventsThat(audit.alerting, (event) => !expected.has(event)),
+          ),
+        ]),
     ...findingOf('record', name, 'signatures were of two hosts', received.twoHosts),
     ...findingOf('alert without row', name, 'posts are no alert of a known event', received.strange),
     ...findingOf('alert without row', name, 'requests are what no node should send', oddities),

@@ -22,6 +22,8 @@ export function judgeLedgers(record: RunRecord): Finding[] {
     ['handled', terminal('handled'), audit.handled],
     ['quarantined', terminal('quarantined'), quarantined.size],
     ['shed', terminal('shed'), 0],
+    // Nobody throws a letter away.
+    ['discarded', terminal('discarded'), 0],
     // Of the events of dead letters alone.
     ['in flight', sum(({ in_flight }) => in_flight), letters.inFlight.size],
     [

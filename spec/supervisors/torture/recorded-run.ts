@@ -166,7 +166,12 @@ export class RecordedRun {
     const alerts = isAlert
       ? PLACES.map((place) => ({ id: `${which.host}-${which.sequence}-${place}`, destination: place }))
       : [];
-    this.rows.push({ raw: textOf(which), decision: isAlert ? 'Page_only' : 'Unmatched', alerts });
+    this.rows.push({
+      raw: textOf(which),
+      decision: isAlert ? 'Page_only' : 'Unmatched',
+      alerts,
+      receivedMs: which.sequence,
+    });
     for (const { id, destination } of alerts) {
       const [signature, description] = [which.host, textOf(which)];
       const post = { alertId: id, dedupKey: `key of ${id}`, signature, ruleId: 1, description };

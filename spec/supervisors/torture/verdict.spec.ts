@@ -24,6 +24,39 @@ const AN_ALERT = event('h1', 24);
 const NO_ALERT = event('h0', 5);
 
 const PLANTED: Record<string, Planted> = {
+  'a letter is called superseded, and nothing superseded it': {
+    plant: (run) => {
+      const last = event('h0', 36);
+      run.without('strict', last);
+      run.refused.strict += 1;
+      run.letters.push({ destination: 'strict', description: textOf(last), state: 'superseded' });
+    },
+    kind: 'alert missing',
+    where: 'strict',
+    what: /ended unsent, and no later alert/,
+    example: /^h0 36$/,
+  },
+  'an alert was never made for one of the destinations': {
+    plant: (run) => {
+      const row = run.row(AN_ALERT);
+      Object.assign(row, { alerts: row.alerts.filter(({ destination }) => destination !== 'strict') });
+      run.without('strict', AN_ALERT);
+    },
+    kind: 'alert missing',
+    where: 'strict',
+    what: /have none for it/,
+    example: /^h1 24$/,
+  },
+  'an event was thrown away in the books': {
+    plant: (run) => {
+      run.ledger.terminal['forwarded']! -= 1;
+      run.ledger.terminal['discarded']! += 1;
+    },
+    kind: 'ledger',
+    where: 'all nodes',
+    what: /not those of what was sent/,
+    example: /^discarded: 1, and not 0$/,
+  },
   'an answered event has no row': {
     plant: (run) => run.dropRow(NO_ALERT),
     kind: 'event missing',
@@ -50,7 +83,12 @@ const PLANTED: Record<string, Planted> = {
   },
   'a row is of an event that was never sent': {
     plant: (run) => {
-      run.rows.push({ raw: knownText(event('h0', 41), false), decision: 'Unmatched', alerts: [] });
+      run.rows.push({
+        raw: knownText(event('h0', 41), false),
+        decision: 'Unmatched',
+        alerts: [],
+        receivedMs: 0,
+      });
     },
     kind: 'event never sent',
     where: 'audit',
@@ -68,7 +106,7 @@ const PLANTED: Record<string, Planted> = {
   },
   'a row is of somebody else': {
     plant: (run) => {
-      run.rows.push({ raw: 'half a mess', decision: 'Unmatched', alerts: [] });
+      run.rows.push({ raw: 'half a mess', decision: 'Unmatched', alerts: [], receivedMs: 0 });
       run.ledger.accepted += 1;
       run.ledger.terminal['unmatched']! += 1;
     },
@@ -87,7 +125,7 @@ const PLANTED: Record<string, Planted> = {
   },
   'an event that a rule finds was called unmatched': {
     plant: (run) => {
-      Object.assign(run.row(AN_ALERT), { decision: 'Unmatched', alerts: [] });
+      Object.assign(run.row(AN_ALERT), { decision: 'Unmatched', alerts: [], receivedMs: 0 });
       for (const place of PLACES) run.without(place, AN_ALERT);
       run.ledger.terminal['unmatched']! += 1;
       run.ledger.terminal['forwarded']! -= 1;
@@ -152,6 +190,7 @@ const PLANTED: Record<string, Planted> = {
     where: 'strict',
     what: /no audit row knows/,
     example: /^h1 24$/,
+    follows: ['alert missing'],
   },
   'an alert came under another id than that of its row': {
     plant: (run) => {
