@@ -10,8 +10,8 @@ import { OVERFLOW_LANE } from '../../actors/ingest/ingest-actor.ts';
 import { partitionOf } from '../../actors/ingest/partition.ts';
 import type { SettingKey, SettingValue } from '../../actors/settings.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
-import { queryNode } from './node-database.ts';
-import { NodeMailboxes } from './node-mailboxes.ts';
+import { queryNode } from '../product/node-database.ts';
+import { NodeMailboxes } from '../product/node-mailboxes.ts';
 
 const PARTITIONS = 2;
 const ROW_MS = 2;
