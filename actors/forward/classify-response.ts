@@ -39,8 +39,12 @@ export function classifyResponse(response: ResponseHead, nowMs: number): SentOut
 /** Nothing is there, or nothing that is posted to: of the address, and not of what was sent to it. */
 const ADDRESS_STATUSES: readonly number[] = [404, 405, 410];
 
+export function isAddressWrong(status: number): boolean {
+  return ADDRESS_STATUSES.includes(status);
+}
+
 function isRetried(status: number): boolean {
-  if (status < 400 || status >= 500 || ADDRESS_STATUSES.includes(status)) return true;
+  if (status < 400 || status >= 500 || isAddressWrong(status)) return true;
   return status === 408 || status === 425 || status === 429;
 }
 
@@ -121,7 +125,7 @@ export function describeResponse({ status, headers, excerpt }: ResponseHead): st
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\uFFFD]+/gu;
 
 function ofAddress(status: number, headers: ResponseHead['headers']): string {
-  if (ADDRESS_STATUSES.includes(status)) return ', nothing takes alerts at this address';
+  if (isAddressWrong(status)) return ', nothing takes alerts at this address';
   if (status < 300 || status > 399) return '';
   const { location } = headers;
   const target = typeof location === 'string' && URL.canParse(location) ? new URL(location) : undefined;

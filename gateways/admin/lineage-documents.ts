@@ -13,12 +13,14 @@ export const LINEAGE_STATES = [
   'waiting',
   /** It matched, and at least one of its alerts is on its way. */
   'forwarding',
-  /** Every alert was taken by its destination. */
+  /** Its last alert was taken by its destination. */
   'forwarded',
   /** An alert was refused for good. */
   'dead_lettered',
-  /** None of its alerts was taken, and none will be: somebody threw them away. */
+  /** Its last alert ended as a dead letter that somebody threw away. */
   'discarded',
+  /** As `discarded`, of one that its destination never saw. */
+  'shed',
   /** Its last alert ended unsent: its destination is muted, or it was too old. */
   'suppressed',
   /** Its last alert ended unsent, since a later one of its signature waited, or was taken meanwhile. */
@@ -101,6 +103,8 @@ const alertDocument = Type.Object({
       attempts: count,
       first_failed_at: time,
       last_failed_at: time,
+      /** When it was delivered, superseded or discarded; null until then. */
+      ended_at: orNull(time),
     }),
   ),
   /** Of its mailbox while it waits; null else, or when that is not known. */

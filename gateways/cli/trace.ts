@@ -30,7 +30,14 @@ interface TracedAlert {
   receipt: { status: number; attempts: number; delivered_at: string } | null;
   /** Absent from an older node. */
   unsent?: { reason: string; at: string } | null;
-  dead_letter: { reason: string; error: string; attempts: number; last_failed_at: string } | null;
+  /** `ended_at` is absent from an older node. */
+  dead_letter: {
+    reason: string;
+    error: string;
+    attempts: number;
+    last_failed_at: string;
+    ended_at?: string | null;
+  } | null;
   mailbox: { depth: number; paused: string | null } | null;
   /** Absent from an older node. */
   outbox?: { alerts_before: number; since: string } | null;
@@ -201,12 +208,17 @@ function alertSteps(alert: TracedAlert): Step[] {
     return [step(receipt.delivered_at, 'delivered', `${named}: HTTP ${receipt.status} after ${tries}`)];
   }
   if (dead_letter !== null) {
-    const { last_failed_at, reason, error } = dead_letter;
+    const { last_failed_at, ended_at, reason, error } = dead_letter;
     const refused = step(last_failed_at, 'dead letter', `${named}: ${reason}, ${error}`);
     if (state === 'superseded') {
-      return [refused, step('', 'superseded', `${named}: a later alert of its signature was taken`)];
+      return [
+        refused,
+        step(ended_at ?? '', 'superseded', `${named}: a later alert of its signature was taken`),
+      ];
     }
-    if (state === 'discarded') return [refused, step('', 'discarded', `${named}: somebody threw it away`)];
+    if (state === 'discarded') {
+      return [refused, step(ended_at ?? '', 'discarded', `${named}: somebody threw it away`)];
+    }
     return state === 'waiting' ? [refused, step('', 'waits for', `${named}, once more`)] : [refused];
   }
   if (unsent !== undefined && unsent !== null)

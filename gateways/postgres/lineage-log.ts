@@ -49,6 +49,8 @@ export interface StoredDeadLetter {
   attempts: number;
   firstFailedAtMs: number;
   lastFailedAtMs: number;
+  /** Undefined until it has ended. */
+  endedAtMs: number | undefined;
   state: 'kept' | 'queued' | 'discarding' | 'leaving' | 'replayed' | 'delivered' | 'superseded' | 'discarded';
 }
 export interface QuarantineNote {
@@ -142,13 +144,15 @@ export class PostgresLineageLog {
       attempts: number;
       first_failed_ms: number;
       last_failed_ms: number;
+      ended_ms: number | null;
       state: StoredDeadLetter['state'];
     }>('list_dead_letters_of_alerts', [[...alertIds]]);
-    return rows.map(({ alert_id, first_failed_ms, last_failed_ms, ...letter }) => ({
+    return rows.map(({ alert_id, first_failed_ms, last_failed_ms, ended_ms, ...letter }) => ({
       ...letter,
       alertId: alert_id,
       firstFailedAtMs: first_failed_ms,
       lastFailedAtMs: last_failed_ms,
+      endedAtMs: ended_ms ?? undefined,
     }));
   }
 

@@ -4,6 +4,7 @@
  * Nothing of it is stored, counted or tried again, and no mailbox knows of it. Invariant: what is told has no credential.
  */
 import { randomUUID } from 'node:crypto';
+import { isAddressWrong } from '../../actors/forward/classify-response.ts';
 import { deliverAlert } from '../../actors/forward/delivery.ts';
 import { sampleAlert } from '../../actors/forward/kinds/sample-alert.ts';
 import type { Alert } from '../../actors/event.ts';
@@ -129,14 +130,21 @@ function meaningOf(outcome: SentOutcome): string {
         ? 'The template makes nothing of this alert. Such an alert would become a dead letter.'
         : 'The destination will not take this alert. Such an alert would become a dead letter.';
     case 'retry':
-      return `${RETRY_MEANINGS[outcome.reason] ?? 'The destination did not take the alert.'} It would be tried again, in order, until it is taken.`;
+      return `${whyRetried(outcome)} It would be tried again, in order, until it is taken.`;
   }
+}
+
+function whyRetried({ reason, status = 0 }: Extract<SentOutcome, { kind: 'retry' }>): string {
+  if (status >= 300 && status <= 399)
+    return 'It answers with a redirect, which is not followed: the credential would go along. Give the address that takes alerts.';
+  if (isAddressWrong(status)) return 'Nothing takes alerts at this address.';
+  return RETRY_MEANINGS[reason] ?? 'The destination did not take the alert.';
 }
 
 const RETRY_MEANINGS: Partial<Record<string, string>> = {
   auth: 'The credential cannot be read, or has not the form that it needs.',
   tls: 'No TLS connection could be made that can be trusted: the certificate, or a port that speaks something else.',
-  network: 'Nobody was reached: the name, the port, or what lies between.',
+  network: 'There was no answer that is HTTP: see the name, the port, or what lies between.',
   timeout: 'There was no answer in time.',
   throttled: 'The destination asks for fewer alerts.',
 };

@@ -456,13 +456,14 @@ function receiptDocument({
 }
 
 function letterDocument(letter: StoredDeadLetter): LineageAlertDocument['dead_letter'] {
-  const { reason, error, attempts, firstFailedAtMs, lastFailedAtMs } = letter;
+  const { reason, error, attempts, firstFailedAtMs, lastFailedAtMs, endedAtMs } = letter;
   return {
     reason,
     error,
     attempts,
     first_failed_at: time(firstFailedAtMs),
     last_failed_at: time(lastFailedAtMs),
+    ended_at: endedAtMs === undefined ? null : time(endedAtMs),
   };
 }
 

@@ -182,19 +182,26 @@ function wasNeverSent({ dead_letter: letter }: LineageAlertDocument): boolean {
   return letter !== null && (letter.reason === 'template' || wasShed(letter.reason));
 }
 
-type Ended = 'forwarded' | 'suppressed' | 'superseded' | 'discarded';
+type Ended = 'forwarded' | 'suppressed' | 'superseded' | 'discarded' | 'shed';
 
 /** As the ledger counts it: by the alert that ended last, as far as it is known when they ended. */
 function lastState(alerts: readonly LineageAlertDocument[]): Ended {
-  const ends = alerts.flatMap(({ receipt, unsent }): { at: string; state: Ended }[] => {
-    if (unsent !== null) return [{ at: unsent.at, state: endedAs(unsent.reason) }];
-    return receipt === null ? [] : [{ at: receipt.delivered_at, state: 'forwarded' }];
-  });
+  const ends = alerts.flatMap((alert) => endOf(alert) ?? []);
   const [last] = ends.sort((a, b) => (a.at < b.at ? 1 : -1));
-  if (last !== undefined) return last.state;
-  const states = alerts.map(({ state }) => state);
-  if (states.includes('delivered')) return 'forwarded';
-  return states.includes('discarded') ? 'discarded' : 'superseded';
+  // None of them is known to have ended otherwise: they were taken, and their receipts are late.
+  return last?.state ?? 'forwarded';
+}
+
+/** Undefined for one that was taken and left no receipt. */
+function endOf(alert: LineageAlertDocument): { at: string; state: Ended } | undefined {
+  const { receipt, unsent, dead_letter: letter } = alert;
+  if (unsent !== null) return { at: unsent.at, state: endedAs(unsent.reason) };
+  if (receipt !== null) return { at: receipt.delivered_at, state: 'forwarded' };
+  if (letter === null) return undefined;
+  const at = letter.ended_at ?? letter.last_failed_at;
+  if (alert.state === 'superseded') return { at, state: 'superseded' };
+  if (alert.state === 'discarded') return { at, state: wasShed(letter.reason) ? 'shed' : 'discarded' };
+  return undefined;
 }
 
 function waiting({ found, perhaps }: WaitingLook): State {

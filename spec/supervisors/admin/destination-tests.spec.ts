@@ -86,8 +86,8 @@ describe('the test of a destination', () => {
       [401, 'unauthorized', /refuses the credential.*no alert would be given up/],
       [422, 'refused', /become a dead letter/],
       [429, 'retry', /fewer alerts.*tried again/],
-      [302, 'retry', /tried again/],
-      [404, 'retry', /tried again/],
+      [302, 'retry', /redirect, which is not followed.*tried again/],
+      [404, 'retry', /Nothing takes alerts at this address.*tried again/],
       [503, 'retry', /tried again/],
     ];
     for (const [status, outcome, meaning] of cases) {
@@ -102,7 +102,7 @@ describe('the test of a destination', () => {
   it('says why nothing was sent, or nothing came back', async () => {
     const [port] = await freePorts(1);
     const cases: [Partial<Destination>, isSent: boolean, error: RegExp, meaning: RegExp][] = [
-      [{ url: `http://127.0.0.1:${port}/` }, true, /ECONNREFUSED/, /Nobody was reached/],
+      [{ url: `http://127.0.0.1:${port}/` }, true, /ECONNREFUSED/, /no answer that is HTTP/],
       [{ url: server.origin.replace('http:', 'https:') }, true, /EPROTO|SSL/, /No TLS connection/],
       [{ secretRef: 'env:SPEC_NOT_SET' }, false, /E_SECRET_UNAVAILABLE/, /credential cannot be read/],
       [{ secretRef: 'file:/etc/passwd' }, false, /directory of secrets/, /credential cannot be read/],

@@ -168,7 +168,7 @@ export function describeDestinationEdit(node: GivenNode): void {
         await cli.run('destinations', 'test', 'cli-new', '--kind', 'webhook', '--url', 'http://noc.invalid/'),
       ).to.equal(1);
       expect(cli.out)
-        .to.contain('Nobody was reached')
+        .to.contain('no answer that is HTTP')
         .and.match(/ENOTFOUND|EAI_AGAIN/);
       cli.out = '';
       const missing = `file:${join(node().dir, 'secrets', 'none')}`;
