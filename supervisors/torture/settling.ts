@@ -1,6 +1,6 @@
 /**
- * The end of a run: everything is made well, what waits is let through as an operator would do it, and then nobody sends and
- * nothing is in flight any more.
+ * The end of a run: everything is made well, pauses are taken back, and then nobody sends and nothing is in flight any more,
+ * without a hand.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DESTINATION_MODE_NAMES } from './destination-modes.ts';
@@ -19,8 +19,6 @@ export interface Settled {
 
 const READY_MS = 120_000;
 const LOOK_EVERY_MS = 500;
-const REPLAY_EVERY_MS = 5_000;
-const REPLAYED = ['strict', 'latest', 'calm'];
 /** What faults may have left changed, had they been broken off. */
 const CHANGED = [
   'pool.match.size',
@@ -50,10 +48,9 @@ export async function heal(rig: Rig): Promise<void> {
   }
 }
 
-/** Waits until nothing is in flight; dead letters are replayed meanwhile, again and again. */
+/** Waits until nothing is in flight. Nobody replays dead letters: those that were made have to heal by themselves. */
 export async function settle(rig: Rig, timeoutMs: number, signal: AbortSignal): Promise<Settled> {
   const startedMs = performance.now();
-  let replayedMs = -Infinity;
   const ledgers = new Map<string, Ledger>();
   for (;;) {
     for (const node of rig.nodes) {
@@ -65,20 +62,8 @@ export async function settle(rig: Rig, timeoutMs: number, signal: AbortSignal): 
       [...ledgers.values()].every(({ balanced, in_flight: inFlight }) => balanced && inFlight === 0);
     const settledMs = performance.now() - startedMs;
     if (isSettled || settledMs > timeoutMs || signal.aborted) return { ledgers, isSettled, settledMs };
-    if (performance.now() - replayedMs > REPLAY_EVERY_MS) {
-      replayedMs = performance.now();
-      for (const destination of REPLAYED) await replayLetters(rig, destination);
-    }
     await sleep(LOOK_EVERY_MS);
   }
-}
-
-/** What waits for a person, or for a time that is far. */
-async function replayLetters(rig: Rig, destination: string): Promise<void> {
-  const [node] = rig.nodes;
-  const body = { destination, per_second: 10_000 };
-  // There may be none, which is refused; and all are asked for again in a moment.
-  await node?.admin('/api/v2/failures/replays', { method: 'POST', body }).catch(() => undefined);
 }
 
 async function whenReady(rig: Rig, name: string): Promise<void> {

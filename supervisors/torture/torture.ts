@@ -140,7 +140,7 @@ class TortureRun {
     await sleep(LAST_TRAFFIC_MS);
     await traffic.stop();
     if (signal.aborted) return this.#breakOff();
-    say('settling: dead letters are replayed, what waits is delivered');
+    say('settling: what waits is delivered, dead letters heal by themselves');
     const { ledgers, isSettled, settledMs } = await settle(rig, SETTLE_MS, signal);
     if (signal.aborted) return this.#breakOff();
     if (!isSettled)

@@ -1,7 +1,7 @@
-/** What people change while everything runs: settings, pool sizes, rules, destinations, keys. */
+/** What people do while everything runs: they change settings, pool sizes, rules, destinations, keys, and replay letters. */
 import { INGEST_KEY_NAME, KNOWN_RULE } from '../rig.ts';
 import type { DestinationName } from '../rig.ts';
-import { between, lasting } from './fault.ts';
+import { between, lasting, persistently } from './fault.ts';
 import type { FaultKind, Harm } from './fault.ts';
 
 const HOLD_MS = { min: 500, max: 4_000 };
@@ -81,6 +81,19 @@ async function hold(
   await rig.change('POST', `/api/v2/destinations/${name}/resume`, { reason: 'torture' });
 }
 
+/** A person is as quick as remediation, and both want the same letters. */
+async function replayByHand({ rig, random, signal }: Harm): Promise<void> {
+  const body = { destination: 'strict', per_second: between(random, 1, 10_000) };
+  const ask = async (): Promise<void> => {
+    const [node] = rig.nodes.filter(({ isRunning }) => isRunning);
+    const reply = await node?.admin('/api/v2/failures/replays', { method: 'POST', body });
+    if (reply?.status !== 202) throw new Error(`letters cannot be replayed: ${reply?.status}`);
+  };
+  // While it still refuses: remediation leaves nothing to replay as soon as it does not.
+  const refusing = rig.destinations.strict.misbehave('status-400', between(random, 1_000, 4_000));
+  await Promise.all([refusing, persistently(ask, signal)]);
+}
+
 /**
  * Senders go over to the next value of their key. Not to another key: what they send again would be new under that one
  * (a resend is known by the key that it comes with), and one event twice.
@@ -136,6 +149,13 @@ export const CHANGE_FAULTS: readonly FaultKind[] = [
     takes: ['latest'],
     recoversAt: 'latest',
     inject: (harm) => hold(harm, 'latest', 'mute'),
+  },
+  {
+    name: 'dead-letters-replayed',
+    what: 'a person replays the dead letters of a destination that has refused alerts, beside remediation',
+    takes: ['strict'],
+    recoversAt: 'strict',
+    inject: replayByHand,
   },
   {
     name: 'key-rotated',
