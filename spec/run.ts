@@ -31,6 +31,8 @@ interface Tally {
 const tally: Tally = { passed: 0, failed: 0 };
 /** What mocha said of each file that failed, said again at the end: a log is often kept from its end only. */
 const failedFiles: { file: string; output: string }[] = [];
+const tookMs: { file: string; ms: number }[] = [];
+const SLOWEST = 20;
 const interruption = new AbortController();
 
 function fail(what: string): void {
@@ -71,7 +73,8 @@ function lane(files: string[]): Promise<void> {
   return runLane({
     cloneDir: CLONE_DIR,
     next: () => files.shift(),
-    onOutcome: (file, { passed, failed, output }) => {
+    onOutcome: (file, { passed, failed, output, ms }) => {
+      tookMs.push({ file, ms });
       tally.passed += passed;
       tally.failed += failed;
       if (failed > 0) failedFiles.push({ file, output });
@@ -114,6 +117,9 @@ function failuresIn(output: string): string {
 }
 
 function finish(exitCode?: number): never {
+  const slowest = tookMs.sort((a, b) => b.ms - a.ms).slice(0, SLOWEST);
+  console.log('\nthe files that took longest:');
+  for (const { file, ms } of slowest) console.log(`${(ms / 1_000).toFixed(1).padStart(7)} s  ${file}`);
   for (const { file, output } of failedFiles) console.log(`\nFAILED: ${file}\n${failuresIn(output)}`);
   console.log(`\n${tally.passed} passed, ${tally.failed} failed`);
   process.exit(exitCode ?? (tally.failed === 0 ? 0 : 1));

@@ -13,12 +13,18 @@ export interface FileOutcome {
   passed: number;
   failed: number;
   output: string;
+  /** From loading it to the end of its last hook. */
+  ms: number;
 }
 
 const TIMEOUT_MS = 10_000;
 const SLOW_MS = 1_000;
+/** Files after which there was more open than before, with what: one of them may be to blame when something stays open. */
+const suspects: string[] = [];
 
 async function runFile(file: string): Promise<FileOutcome> {
+  const startedMs = performance.now();
+  const openBefore = process.getActiveResourcesInfo();
   const lines: string[] = [];
   // Held back, or the lines of two files that run at once would mix.
   Mocha.reporters.Base.consoleLog = (...said: unknown[]) => lines.push(format(...said));
@@ -36,9 +42,25 @@ async function runFile(file: string): Promise<FileOutcome> {
     const runner = mocha.run((failed) => {
       // Its listeners on the process would be there for the next file too.
       runner.dispose();
-      resolve({ passed: runner.stats?.passes ?? 0, failed, output: lines.join('\n') });
+      const added = withoutEach(process.getActiveResourcesInfo(), openBefore);
+      if (added.length > 0) suspects.push(`${file} (${added.join(', ')})`);
+      resolve({
+        passed: runner.stats?.passes ?? 0,
+        failed,
+        output: lines.join('\n'),
+        ms: performance.now() - startedMs,
+      });
     });
   });
+}
+
+function withoutEach(from: readonly string[], gone: readonly string[]): string[] {
+  const left = [...from];
+  for (const each of gone) {
+    const at = left.indexOf(each);
+    if (at >= 0) left.splice(at, 1);
+  }
+  return left;
 }
 
 // A rejection that nobody handled fails the spec that runs, as an exception does.
@@ -48,6 +70,7 @@ process.on('unhandledRejection', (reason) => {
 // The parent has waited for the end for long enough.
 process.on('SIGUSR2', () => {
   console.log(`\nStill open: ${process.getActiveResourcesInfo().join(', ')}`);
+  console.log(`More was open than before after: ${suspects.join('; ')}`);
   process.exit(1);
 });
 

@@ -84,6 +84,7 @@ export class SpillRun {
   refilled = 0;
   missing = 0;
   waits: string[] = [];
+  readonly #working = new Set<Consumer>();
 
   constructor(options: SpillRunOptions) {
     this.#options = options;
@@ -138,7 +139,14 @@ export class SpillRun {
       }),
     });
     consumer.assign(0, token);
-    return { consumer, ended: consumer.run().catch((thrown: unknown) => thrown) };
+    this.#working.add(consumer);
+    const ended = consumer.run().catch((thrown: unknown) => thrown);
+    return { consumer, ended: ended.finally(() => this.#working.delete(consumer)) };
+  }
+
+  /** Of a spec that failed half way. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#working].map((consumer) => consumer.stop()));
   }
 
   /** Owners come and die until everything is through; both lanes are read all the time from `freeAt` sent events on. */
