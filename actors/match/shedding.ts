@@ -61,7 +61,8 @@ export function shedding({ mode, thresholdPercent, bounds }: SheddingOptions): S
       const isShed = ({ worth = Infinity }: Output): boolean => worth < below;
       if (wanted === 'off' || !outputs.some(isShed)) return { kept: outputs, shed: [] };
       const reason = REASONS[wanted];
-      const error = `not sent: the outbox would have been ${Math.floor(fill * 100)} % full (shed.thresholdPercent is ${thresholdPercent()})`;
+      const howFull = fill > 1 ? 'had no room for all' : `would have been ${Math.floor(fill * 100)} % full`;
+      const error = `not sent: the outbox ${howFull} (shed.thresholdPercent is ${thresholdPercent()})`;
       const shed = outputs.filter(isShed).map(({ payload }) => ({
         lane: DEAD_LANE,
         payload: encodeStoredAlert({ ...decodeStoredAlert(payload), reason, error }),

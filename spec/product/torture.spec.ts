@@ -1,17 +1,10 @@
-/**
- * The short form of the torture: a fixed seed, kinds of every sort, and the verdict; and that the command ends cleanly when
- * somebody ends it.
- */
-import { spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+/** The short form of the torture: a fixed seed, kinds of every sort, and the verdict. */
+import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { pidsWithEnvironment } from '../../supervisors/process-identity.mjs';
 import { FAULT_KINDS } from '../../supervisors/torture/faults/kinds.ts';
 import { torture } from '../../supervisors/torture/torture.ts';
 import type { TortureReport } from '../../supervisors/torture/torture.ts';
-import { until } from '../support/node-under-test.ts';
 
 const TIMEOUT_MS = 420_000;
 const SEED = 20_260_101;
@@ -35,91 +28,54 @@ const KINDS = [
   'destination-take-and-stall',
   'destination-status-400',
 ];
-const ENTRY = fileURLToPath(new URL('../../supervisors/mutt.ts', import.meta.url));
-const BEGUN_MS = 240_000;
-const GONE_MS = 60_000;
-
-describe('A torture', function () {
+describe('A torture in its short form', function () {
   this.timeout(TIMEOUT_MS);
+  let report: TortureReport;
 
-  describe('in its short form', () => {
-    let report: TortureReport;
-
-    before(async () => {
-      const done = await torture({
-        seed: SEED,
-        faultsMax: KINDS.length,
-        durationMs: TIMEOUT_MS,
-        kinds: FAULT_KINDS.filter(({ name }) => KINDS.includes(name)),
-        eventsPerSecond: EVENTS_PER_SECOND,
-        isKept: false,
-        signal: new AbortController().signal,
-        say: () => undefined,
-        onFault: () => undefined,
-      });
-      if (done === undefined) throw new Error('it was interrupted');
-      report = done;
-      const { kinds: _, wrong: __, ...figures } = report;
-      console.log(`      ${JSON.stringify(figures)}`);
+  before(async () => {
+    const done = await torture({
+      seed: SEED,
+      faultsMax: KINDS.length,
+      durationMs: TIMEOUT_MS,
+      kinds: FAULT_KINDS.filter(({ name }) => KINDS.includes(name)),
+      eventsPerSecond: EVENTS_PER_SECOND,
+      isKept: false,
+      signal: new AbortController().signal,
+      say: () => undefined,
+      onFault: () => undefined,
     });
-
-    after(() => {
-      if (report.keptIn !== null) rmSync(report.keptIn, { recursive: true, force: true });
-    });
-
-    it('does every kind of fault', () => {
-      const missed = report.kinds.flatMap(({ kind, injected, missed: why }) =>
-        injected === 1 ? [] : [`${kind}: ${why.join('; ')}`],
-      );
-      expect(missed).to.deep.equal([]);
-      expect(report.injected).to.equal(KINDS.length);
-    });
-
-    it('sees how long each recovery takes', () => {
-      const unseen = report.kinds.filter(({ takenMs, arrivedMs }) => takenMs === null || arrivedMs === null);
-      expect(unseen).to.deep.equal([]);
-    });
-
-    it('has traffic for the verdict to mean something', () => {
-      expect(report.answered).to.be.above(1_000);
-      expect(report.sent).to.be.above(report.answered);
-      expect(Object.values(report.alerts).every((count) => count > 100)).to.equal(true);
-      expect(report.repeats).to.be.above(0);
-    });
-
-    it('finds nothing wrong', () => {
-      expect(report.wrong).to.deep.equal([]);
-      expect(report.keptIn).to.equal(null);
-    });
+    if (done === undefined) throw new Error('it was interrupted');
+    report = done;
+    const { kinds: _, wrong: __, ...figures } = report;
+    console.log(`      ${JSON.stringify(figures)}`);
   });
 
-  it('leaves no process and no directory when it is ended by Ctrl-C', async () => {
-    const child = spawn(process.execPath, [ENTRY, 'torture', '--seed', '1', '--only', 'redis-stop'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));
-    let directory = '';
-    await until(
-      async () => {
-        expect(child.exitCode, output).to.equal(null);
-        directory = /^in (\S+)$/m.exec(output)?.[1] ?? '';
-        return output.includes('redis-stop at');
-      },
-      BEGUN_MS,
-      () => output,
+  after(() => {
+    if (report.keptIn !== null) rmSync(report.keptIn, { recursive: true, force: true });
+  });
+
+  it('does every kind of fault', () => {
+    const missed = report.kinds.flatMap(({ kind, injected, missed: why }) =>
+      injected === 1 ? [] : [`${kind}: ${why.join('; ')}`],
     );
-    expect(existsSync(directory), directory).to.equal(true);
-    expect(pidsWithEnvironment('MUTT_TORTURE_RUN', directory)).to.have.length.above(2);
-    child.kill('SIGINT');
-    await until(
-      async () => child.exitCode !== null,
-      GONE_MS,
-      () => output,
-    );
-    expect(child.exitCode, output).to.equal(130);
-    expect(existsSync(directory)).to.equal(false);
-    expect(pidsWithEnvironment('MUTT_TORTURE_RUN', directory)).to.deep.equal([]);
+    expect(missed).to.deep.equal([]);
+    expect(report.injected).to.equal(KINDS.length);
+  });
+
+  it('sees how long each recovery takes', () => {
+    const unseen = report.kinds.filter(({ takenMs, arrivedMs }) => takenMs === null || arrivedMs === null);
+    expect(unseen).to.deep.equal([]);
+  });
+
+  it('has traffic for the verdict to mean something', () => {
+    expect(report.answered).to.be.above(1_000);
+    expect(report.sent).to.be.above(report.answered);
+    expect(Object.values(report.alerts).every((count) => count > 100)).to.equal(true);
+    expect(report.repeats).to.be.above(0);
+  });
+
+  it('finds nothing wrong', () => {
+    expect(report.wrong).to.deep.equal([]);
+    expect(report.keptIn).to.equal(null);
   });
 });

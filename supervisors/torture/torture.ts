@@ -112,7 +112,7 @@ class TortureRun {
     traffic.start();
     say('traffic runs; harm begins');
     await sleep(WARM_UP_MS, undefined, { signal }).catch(() => undefined);
-    const begin = measureParts(rig.nodes);
+    const begin = measureParts(rig.nodes, rig.postgres);
     const possible = kinds.filter(({ impossible }) => impossible?.() === undefined);
     const startedMs = performance.now();
     const unwell = await harm({
@@ -146,7 +146,7 @@ class TortureRun {
     if (!isSettled)
       this.#note('ledger', 'nodes', `are not settled within ${SETTLE_MS} ms`, [...ledgers].map(inFlightOf));
     await sleep(QUIET_MS);
-    const end = measureParts(rig.nodes);
+    const end = measureParts(rig.nodes, rig.postgres);
     say('stopping and reading the books');
     for (const node of rig.nodes)
       await node.end().catch((thrown: unknown) => node.badStops.push(messageOf(thrown)));

@@ -83,8 +83,10 @@ describe('Shedding', () => {
       expect(shed.map(({ lane }) => lane)).to.deep.equal([DEAD_LANE, DEAD_LANE]);
       const letter = decodeStoredAlert(shed[0]?.payload ?? Buffer.alloc(0));
       expect(letter).to.include({ attempts: 0, reason });
-      expect(letter.error).to.equal(
-        'not sent: the outbox would have been 120 % full (shed.thresholdPercent is 60)',
+      expect(letter.error).to.equal('not sent: the outbox had no room for all (shed.thresholdPercent is 60)');
+      const [early] = policy(mode).divide(outputs, 0.9).shed;
+      expect(decodeStoredAlert(early?.payload ?? Buffer.alloc(0)).error).to.equal(
+        'not sent: the outbox would have been 90 % full (shed.thresholdPercent is 60)',
       );
       expect(counters).to.deep.equal({ [`alerts_${reason}`]: 2 });
     }

@@ -17,7 +17,7 @@ import { ownDatabase } from '../gateways/postgres/own-database.ts';
 import type { OwnDatabase } from '../gateways/postgres/own-database.ts';
 import { BreakableNetwork } from '../support/breakable-network.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
-import { ALERT_TEXT, KnownTraffic, idIn } from './known-traffic.ts';
+import { ALERT_TEXT, KnownTraffic, idIn } from '../product/known-traffic.ts';
 
 const TIMEOUT_MS = 120_000;
 const MEDIAN_MS_MAX = 1_000;

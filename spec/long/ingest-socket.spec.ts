@@ -5,9 +5,9 @@ import { after, before, describe, it } from 'mocha';
 import { RawWebSocket } from '../gateways/admin/stream/raw-websocket.ts';
 import { CliRun } from '../gateways/cli/cli-run.ts';
 import { NodeUnderTest, until } from '../support/node-under-test.ts';
-import { queryNode } from './node-database.ts';
-import { orderedIn } from './ordered-traffic.ts';
-import { SocketTraffic } from './socket-traffic.ts';
+import { queryNode } from '../product/node-database.ts';
+import { orderedIn } from '../product/ordered-traffic.ts';
+import { SocketTraffic } from '../product/socket-traffic.ts';
 
 const TIMEOUT_MS = 180_000;
 const SOCKET_PATH = '/api/v2/ingest/ws';
