@@ -21,7 +21,14 @@ const CLONE_DIR = fileURLToPath(new URL('..', import.meta.url));
 /** Beyond two, the servers and nodes of the specs would only wait for each other. */
 const LANES_MAX = 2;
 /** Begun first, since they take longest: a lane that gets one of them last runs on alone. */
-const LONGEST = ['spec/product/', 'spec/gateways/', 'spec/bench/', 'spec/docs/', 'spec/supervisors/'];
+const LONGEST = [
+  'spec/long/',
+  'spec/product/',
+  'spec/gateways/',
+  'spec/bench/',
+  'spec/docs/',
+  'spec/supervisors/',
+];
 
 interface Tally {
   passed: number;

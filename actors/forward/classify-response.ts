@@ -36,9 +36,9 @@ export function classifyResponse(response: ResponseHead, nowMs: number): SentOut
   return { kind: 'refused', reason: 'rejected', error, status };
 }
 
-/** Nothing is there, or nothing that is posted to: of the address, and not of what was sent to it. */
 const ADDRESS_STATUSES: readonly number[] = [404, 405, 410];
 
+/** Nothing is there, or nothing that is posted to: of the address, and not of what was sent to it. */
 export function isAddressWrong(status: number): boolean {
   return ADDRESS_STATUSES.includes(status);
 }

@@ -61,6 +61,7 @@ export function shedding({ mode, thresholdPercent, bounds }: SheddingOptions): S
       const isShed = ({ worth = Infinity }: Output): boolean => worth < below;
       if (wanted === 'off' || !outputs.some(isShed)) return { kept: outputs, shed: [] };
       const reason = REASONS[wanted];
+      // Above that the figure would be of what did not fit, too.
       const howFull = fill > 1 ? 'had no room for all' : `would have been ${Math.floor(fill * 100)} % full`;
       const error = `not sent: the outbox ${howFull} (shed.thresholdPercent is ${thresholdPercent()})`;
       const shed = outputs.filter(isShed).map(({ payload }) => ({

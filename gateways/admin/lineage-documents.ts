@@ -15,7 +15,7 @@ export const LINEAGE_STATES = [
   'forwarding',
   /** Its last alert was taken by its destination. */
   'forwarded',
-  /** An alert was refused for good. */
+  /** An alert is a dead letter that waits. */
   'dead_lettered',
   /** Its last alert ended as a dead letter that somebody threw away. */
   'discarded',
@@ -103,7 +103,7 @@ const alertDocument = Type.Object({
       attempts: count,
       first_failed_at: time,
       last_failed_at: time,
-      /** When it was delivered, superseded or discarded; null until then. */
+      /** When PostgreSQL was told that it was delivered, superseded or discarded; null until then. */
       ended_at: orNull(time),
     }),
   ),

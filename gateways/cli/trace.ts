@@ -219,6 +219,8 @@ function alertSteps(alert: TracedAlert): Step[] {
     if (state === 'discarded') {
       return [refused, step(ended_at ?? '', 'discarded', `${named}: somebody threw it away`)];
     }
+    if (state === 'delivered')
+      return [refused, step(ended_at ?? '', 'delivered', `${named}: its receipt is not stored, or not yet`)];
     return state === 'waiting' ? [refused, step('', 'waits for', `${named}, once more`)] : [refused];
   }
   if (unsent !== undefined && unsent !== null)

@@ -25,12 +25,15 @@ describe('What full lanes cannot take, under very many deaths', function () {
       await database.sql('TRUNCATE alert_outbox');
       const opened = await openRedisStore(await specRedisUrl());
       const run = new SpillRun({ database, store: opened.store });
-      await run.torment(seed, EVENTS, OWNERS_MAX);
-      for (const lane of [SLOW, FAST]) {
-        expect(run.received.get(lane), `seed ${seed}, ${lane}`).to.deep.equal(run.sent.get(lane));
+      try {
+        await run.torment(seed, EVENTS, OWNERS_MAX);
+        for (const lane of [SLOW, FAST]) {
+          expect(run.received.get(lane), `seed ${seed}, ${lane}`).to.deep.equal(run.sent.get(lane));
+        }
+        expect(run.missing, `seed ${seed}`).to.equal(0);
+      } finally {
+        await opened.close();
       }
-      expect(run.missing, `seed ${seed}`).to.equal(0);
-      await opened.close();
     }
   });
 });

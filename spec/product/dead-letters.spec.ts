@@ -146,6 +146,7 @@ describe('Dead letters', function () {
     node.admin(`/api/v2/config/${key}`, { method: 'PUT', body: { value }, headers: { 'if-match': '*' } });
 
   it('are listed, shown, looked at before they are sent, sent, and thrown away', async () => {
+    const startedMs = Date.now();
     const [first = '', second = '', third = ''] = await refused(3);
     const found = await letters('&destination=noc&code=rejected&team=NETO');
     expect(found).to.have.length(3);
@@ -205,8 +206,13 @@ describe('Dead letters', function () {
     expect(many.body.items.map(({ outcome }) => outcome)).to.deep.equal(['discarded', 'busy', 'unknown']);
     const settled = await node.settled();
     expect(settled.terminal).to.include({ discarded: 2, forwarded: 1 });
-    const traced = await call<{ state: string }>('GET', `/api/v2/events/${idOf(second)}`);
+    interface Traced {
+      state: string;
+      event: { alerts: { dead_letter: { ended_at: string | null } }[] };
+    }
+    const traced = await call<Traced>('GET', `/api/v2/events/${idOf(second)}`);
     expect(traced.body.state).to.equal('discarded');
+    expect(Date.parse(traced.body.event.alerts[0]?.dead_letter.ended_at ?? '')).to.be.above(startedMs);
   });
 
   it('are delivered once each while the admin process, the remediation thread and PostgreSQL die', async () => {

@@ -13,10 +13,11 @@ import { queryNode } from './node-database.ts';
 
 const SECRET = 'a-very-secret-token';
 /**
- * Of one request: twice what a queue of rejects takes in turn (8 MiB, 512 bytes a reject), and few enough that a slow
+ * Of one request: more than a queue of rejects takes in turn (8 MiB, 529 bytes a reject), and few enough that a slow
  * machine stores them within the 18 s after which a request hands over no more.
  */
 const UNUSABLE_LINES = 30_000;
+/** On a machine that has much else to do; alone they take seconds. */
 const PARKED_MS = 60_000;
 const BODY = 'these are the words of the destination';
 

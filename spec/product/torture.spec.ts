@@ -28,6 +28,7 @@ const KINDS = [
   'destination-take-and-stall',
   'destination-status-400',
 ];
+
 describe('A torture in its short form', function () {
   this.timeout(TIMEOUT_MS);
   let report: TortureReport;

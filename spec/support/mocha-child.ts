@@ -70,7 +70,8 @@ process.on('unhandledRejection', (reason) => {
 // The parent has waited for the end for long enough.
 process.on('SIGUSR2', () => {
   console.log(`\nStill open: ${process.getActiveResourcesInfo().join(', ')}`);
-  console.log(`More was open than before after: ${suspects.join('; ')}`);
+  if (suspects.length > 0)
+    console.log(`Files after which more was open than before them: ${suspects.join('; ')}`);
   process.exit(1);
 });
 

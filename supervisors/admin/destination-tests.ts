@@ -144,7 +144,7 @@ function whyRetried({ reason, status = 0 }: Extract<SentOutcome, { kind: 'retry'
 const RETRY_MEANINGS: Partial<Record<string, string>> = {
   auth: 'The credential cannot be read, or has not the form that it needs.',
   tls: 'No TLS connection could be made that can be trusted: the certificate, or a port that speaks something else.',
-  network: 'There was no answer that is HTTP: see the name, the port, or what lies between.',
+  network: 'There was no answer that is HTTP: check the name, the port, and what lies between.',
   timeout: 'There was no answer in time.',
   throttled: 'The destination asks for fewer alerts.',
 };

@@ -7,7 +7,6 @@
  */
 import type { Alert, NormalizedEvent } from '../../actors/event.ts';
 import { alertLane } from '../../actors/forward/messages.ts';
-import { endedAs } from '../../actors/forward/unsent.ts';
 import { senderParts } from '../../actors/ingest/origin.ts';
 import { partitionOf } from '../../actors/ingest/partition.ts';
 import { FRAME_RECORDS_MAX } from '../../actors/ingest/frame.ts';
@@ -29,7 +28,6 @@ import type {
   PostgresLineageLog,
   FoundRejects,
   StoredDeadLetter,
-  StoredReceipt,
 } from '../../gateways/postgres/lineage-log.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { DurableStore } from '../../runtime/durable/durable-store.ts';
@@ -38,9 +36,10 @@ import { auditLogDocument } from './documents.ts';
 import { findInOutbox } from './find-in-outbox.ts';
 import { findWaiting } from './find-waiting.ts';
 import type { WaitingLook } from './find-waiting.ts';
-import { aheadOf } from './set-aside.ts';
+import { alertState, pastOf } from './lineage-alert.ts';
 import { stateOf } from './lineage-state.ts';
 import { normalizedEventDocument } from './rule-trial-documents.ts';
+import { aheadOf } from './set-aside.ts';
 
 export interface LineagePortOptions {
   log: PostgresLineageLog;
@@ -111,12 +110,13 @@ class Tracer {
   async #ofMetaAlert(id: string): Promise<LineageDocument | undefined> {
     const { log } = this.#options;
     const [letters, receipts] = await Promise.all([log.deadLettersOf([id]), log.receiptsOf([id])]);
-    const [ended] = [...receipts, ...letters];
-    if (ended === undefined) return undefined;
-    const { destination } = ended;
-    const unsent = receipts[0]?.unsentReason ?? null;
-    const known = stateOf({ kind: 'meta_alert', destination, isDelivered: receipts.length > 0, unsent });
-    return { ...emptyAlert(id, true), ...known };
+    const [[letter], [receipt]] = [letters, receipts];
+    const destination = (receipt ?? letter)?.destination;
+    if (destination === undefined) return undefined;
+    // It is in no mailbox that one would have to look at: it has ended, or its letter says what it is.
+    const state = alertState(receipt, letter, { open: 0, dead: 0, untold: 0 });
+    const alert = { alert_id: id, destination, rule_id: 0, state, ...pastOf(receipt, letter) };
+    return { ...emptyAlert(id, true), ...stateOf({ kind: 'meta_alert', alert }) };
   }
 
   async #ofRequest(id: string): Promise<LineageDocument> {
@@ -269,9 +269,7 @@ class Tracer {
         destination: alert.destination,
         rule_id: alert.rule_id,
         state,
-        receipt: receipt === undefined || receipt.unsentReason !== null ? null : receiptDocument(receipt),
-        unsent: unsentDocument(receipt),
-        dead_letter: letter === undefined ? null : letterDocument(letter),
+        ...pastOf(receipt, letter),
         mailbox:
           state !== 'waiting' || mailbox === undefined
             ? null
@@ -337,33 +335,6 @@ function eventIdParts(id: string): { frameId: string; index: number; receivedAtM
   if (receivedAtMs === undefined || index >= FRAME_RECORDS_MAX) return undefined;
   return { frameId, index, receivedAtMs };
 }
-
-function alertState(
-  receipt: StoredReceipt | undefined,
-  letter: StoredDeadLetter | undefined,
-  { open, dead, untold }: { open: number | undefined; dead: number; untold: number },
-): LineageAlertDocument['state'] {
-  if (receipt !== undefined)
-    return receipt.unsentReason === null ? 'delivered' : endedAs(receipt.unsentReason);
-  if (letter !== undefined) return LETTER_STATES[letter.state];
-  if (open === undefined) return 'unknown';
-  // Dead letters are open until somebody ends them. What is not open was taken: its receipt is late, or was dropped.
-  if (open <= dead) return 'delivered';
-  // They are only counted: of some that are open, nobody says which.
-  return open - dead >= untold ? 'waiting' : 'unknown';
-}
-
-/** While a letter has its turn or is thrown away, it is what it was. */
-const LETTER_STATES: Readonly<Record<StoredDeadLetter['state'], LineageAlertDocument['state']>> = {
-  kept: 'dead_lettered',
-  queued: 'dead_lettered',
-  discarding: 'dead_lettered',
-  leaving: 'dead_lettered',
-  replayed: 'waiting',
-  delivered: 'delivered',
-  superseded: 'superseded',
-  discarded: 'discarded',
-};
 
 function blankEvent(eventId: string, receivedAtMs: number): EventLineageDocument {
   return {
@@ -440,31 +411,6 @@ function senderDocument(origin: Stored['origin']): EventLineageDocument['sender'
   if (origin === undefined) return null;
   const { address, program, protocol } = senderParts(origin.sender);
   return { api_key: origin.apiKey, address: address === '' ? null : address, program, protocol };
-}
-
-function unsentDocument(receipt: StoredReceipt | undefined): LineageAlertDocument['unsent'] {
-  if (receipt === undefined || receipt.unsentReason === null) return null;
-  return { reason: receipt.unsentReason, at: new Date(receipt.deliveredAtMs).toISOString() };
-}
-
-function receiptDocument({
-  status,
-  attempts,
-  deliveredAtMs,
-}: StoredReceipt): LineageAlertDocument['receipt'] {
-  return { status, attempts, delivered_at: time(deliveredAtMs) };
-}
-
-function letterDocument(letter: StoredDeadLetter): LineageAlertDocument['dead_letter'] {
-  const { reason, error, attempts, firstFailedAtMs, lastFailedAtMs, endedAtMs } = letter;
-  return {
-    reason,
-    error,
-    attempts,
-    first_failed_at: time(firstFailedAtMs),
-    last_failed_at: time(lastFailedAtMs),
-    ended_at: endedAtMs === undefined ? null : time(endedAtMs),
-  };
 }
 
 /** An older program may have written them otherwise. */

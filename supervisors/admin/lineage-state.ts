@@ -15,7 +15,7 @@ export type Known =
   | { kind: 'never' }
   | { kind: 'request'; events: number; rejects: number; isComplete: boolean }
   | { kind: 'unknown_alert'; isComplete: boolean }
-  | { kind: 'meta_alert'; destination: string; isDelivered: boolean; unsent: UnsentReason | null };
+  | { kind: 'meta_alert'; alert: LineageAlertDocument };
 
 type State = Pick<LineageDocument, 'state' | 'explanation'>;
 
@@ -72,16 +72,7 @@ export function stateOf(known: Known): State {
           : 'No destination took or refused such an alert, and it was not found among the newest decisions; the search was ended. Ask by the id of its event.',
       };
     case 'meta_alert':
-      if (known.unsent !== null) {
-        return {
-          state: endedAs(known.unsent),
-          explanation: `It is an alert about unmatched events and of no single one; it was not sent to ${known.destination}: ${UNSENT[known.unsent]}.`,
-        };
-      }
-      return {
-        state: known.isDelivered ? 'forwarded' : 'dead_lettered',
-        explanation: `It is an alert about unmatched events and of no single one; ${known.destination} ${known.isDelivered ? 'took it' : 'refused it for good'}.`,
-      };
+      return metaAlert(known.alert);
   }
 }
 
@@ -186,22 +177,68 @@ type Ended = 'forwarded' | 'suppressed' | 'superseded' | 'discarded' | 'shed';
 
 /** As the ledger counts it: by the alert that ended last, as far as it is known when they ended. */
 function lastState(alerts: readonly LineageAlertDocument[]): Ended {
-  const ends = alerts.flatMap((alert) => endOf(alert) ?? []);
-  const [last] = ends.sort((a, b) => (a.at < b.at ? 1 : -1));
+  const [last] = alerts.flatMap((alert) => endOf(alert) ?? []).sort(byLatest);
   // None of them is known to have ended otherwise: they were taken, and their receipts are late.
   return last?.state ?? 'forwarded';
 }
 
-/** Undefined for one that was taken and left no receipt. */
-function endOf(alert: LineageAlertDocument): { at: string; state: Ended } | undefined {
-  const { receipt, unsent, dead_letter: letter } = alert;
-  if (unsent !== null) return { at: unsent.at, state: endedAs(unsent.reason) };
-  if (receipt !== null) return { at: receipt.delivered_at, state: 'forwarded' };
-  if (letter === null) return undefined;
-  const at = letter.ended_at ?? letter.last_failed_at;
-  if (alert.state === 'superseded') return { at, state: 'superseded' };
-  if (alert.state === 'discarded') return { at, state: wasShed(letter.reason) ? 'shed' : 'discarded' };
-  return undefined;
+interface End {
+  at: string;
+  alertId: string;
+  state: Ended;
+}
+
+/** Letters that are thrown away together end at one time, in the order of their ids. */
+function byLatest(a: End, b: End): number {
+  return compare(b.at, a.at) || compare(b.alertId, a.alertId);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Undefined while it has not ended, and of one that was taken when nobody knows. */
+function endOf(alert: LineageAlertDocument): End | undefined {
+  const { alert_id: alertId, receipt, unsent, dead_letter: letter } = alert;
+  if (unsent !== null) return { alertId, at: unsent.at, state: endedAs(unsent.reason) };
+  if (receipt !== null) return { alertId, at: receipt.delivered_at, state: 'forwarded' };
+  const at = letter?.ended_at ?? undefined;
+  if (letter === null || at === undefined) return undefined;
+  switch (alert.state) {
+    case 'delivered':
+      return { alertId, at, state: 'forwarded' };
+    case 'superseded':
+      return { alertId, at, state: 'superseded' };
+    case 'discarded':
+      return { alertId, at, state: wasShed(letter.reason) ? 'shed' : 'discarded' };
+    default:
+      return undefined;
+  }
+}
+
+function metaAlert(alert: LineageAlertDocument): State {
+  const { destination, state, unsent } = alert;
+  const tell = (known: State['state'], what: string): State => ({
+    state: known,
+    explanation: `It is an alert about unmatched events and of no single one; ${what}.`,
+  });
+  if (unsent !== null)
+    return tell(endedAs(unsent.reason), `it was not sent to ${destination}: ${UNSENT[unsent.reason]}`);
+  const refused = wasNeverSent(alert)
+    ? `it was not sent to ${destination}`
+    : `${destination} refused it for good`;
+  switch (state) {
+    case 'dead_lettered':
+      return tell('dead_lettered', refused);
+    case 'waiting':
+      return tell('forwarding', `it is on its way to ${destination} once more`);
+    case 'discarded':
+      return tell(endOf(alert)?.state ?? 'discarded', `${refused}, and it was thrown away`);
+    case 'superseded':
+      return tell('superseded', `${destination} took a later alert of its signature instead`);
+    default:
+      return tell('forwarded', `${destination} took it`);
+  }
 }
 
 function waiting({ found, perhaps }: WaitingLook): State {

@@ -144,7 +144,7 @@ export class SpillRun {
     return { consumer, ended: ended.finally(() => this.#working.delete(consumer)) };
   }
 
-  /** Of a spec that failed half way. */
+  /** Stops consumers that a failed spec left at work: they would keep its process alive. */
   async close(): Promise<void> {
     await Promise.all([...this.#working].map((consumer) => consumer.stop()));
   }
@@ -171,12 +171,12 @@ export class SpillRun {
         await ended;
       }
     })();
-    for (let sent = 0; sent < events; sent += 1) {
-      await this.send(random() < 0.7 ? SLOW : FAST);
-      if (random() < 0.5) await this.read(FAST, 3);
-      if (random() < 0.15) await this.read(SLOW, 3);
-    }
     try {
+      for (let sent = 0; sent < events; sent += 1) {
+        await this.send(random() < 0.7 ? SLOW : FAST);
+        if (random() < 0.5) await this.read(FAST, 3);
+        if (random() < 0.15) await this.read(SLOW, 3);
+      }
       await this.drain();
     } finally {
       isOver = true;

@@ -68,6 +68,35 @@ describe('stateOf', () => {
     const shedLater = letter('shed', '2026-05-01T13:00:00Z');
     expect(told({ ...alert('noc', 'discarded'), dead_letter: shedLater }, mail).state).to.equal('shed');
     expect(told({ ...alert('noc', 'delivered'), receipt: null }).state).to.equal('forwarded');
+    // Ended without a receipt, since it is in no mailbox any more.
+    const lost = { ...alert('mail', 'delivered'), receipt: null, dead_letter: thrownAwayLater };
+    expect(told(alert('noc', 'discarded'), lost).state).to.equal('forwarded');
+    // Thrown away at once: in the order of their ids.
+    const [a, b] = [alert('a', 'discarded'), { ...alert('b', 'discarded'), dead_letter: shedLater }];
+    const together = { ...a, dead_letter: thrownAwayLater };
+    expect([told(together, b).state, told(b, together).state]).to.deep.equal(['shed', 'shed']);
+  });
+
+  it('says what became of an alert about unmatched events', () => {
+    const at = '2026-05-01T13:00:00Z';
+    const cases: [LineageAlertDocument['state'], reason: string, state: string, explanation: RegExp][] = [
+      ['dead_lettered', 'rejected', 'dead_lettered', /noc refused it for good\.$/],
+      ['dead_lettered', 'deferred', 'dead_lettered', /it was not sent to noc\.$/],
+      ['waiting', 'rejected', 'forwarding', /it is on its way to noc once more\.$/],
+      ['discarded', 'rejected', 'discarded', /noc refused it for good, and it was thrown away\.$/],
+      ['discarded', 'shed', 'shed', /it was not sent to noc, and it was thrown away\.$/],
+      ['superseded', 'rejected', 'superseded', /noc took a later alert of its signature instead\.$/],
+      ['delivered', 'rejected', 'forwarded', /noc took it\.$/],
+    ];
+    for (const [became, reason, state, explanation] of cases) {
+      const isOver = ['delivered', 'superseded', 'discarded'].includes(became);
+      const meta = { ...alert('noc', became), dead_letter: letter(reason, isOver ? at : null) };
+      const known = stateOf({ kind: 'meta_alert', alert: meta });
+      expect(known.state, `${became} ${reason}`).to.equal(state);
+      expect(known.explanation)
+        .to.match(/about unmatched events/)
+        .and.match(explanation);
+    }
   });
 
   it('says what an alert waits behind, and what holds its mailbox back', () => {

@@ -1,7 +1,4 @@
-/**
- * The way of an event as the API tells it, from a real PostgreSQL and a real Redis: each state is reached by what the
- * actors themselves write.
- */
+/** The way of an event as the API tells it, from a real PostgreSQL and Redis: states that the actors' own writes reach. */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
@@ -283,7 +280,11 @@ describe('The way of an event', function () {
       explanation: 'It was decided as Page_only; noc refused its alert for good; mail took it.',
     });
     expect(dead.event?.alerts.map(({ state }) => state)).to.deep.equal(['dead_lettered', 'delivered']);
-    expect(dead.event?.alerts[0]?.dead_letter).to.include({ reason: 'rejected', error: 'HTTP 422' });
+    expect(dead.event?.alerts[0]?.dead_letter).to.include({ reason: 'rejected', ended_at: null });
+    const endedAt = new Date(NOW_MS + 60_000).toISOString();
+    await database.sql(`UPDATE dead_letters SET state = 'discarded', ended_at = $1`, [endedAt]);
+    const { state, event } = await trace(alert.id);
+    expect([state, event?.alerts[0]?.dead_letter?.ended_at]).to.deep.equal(['discarded', endedAt]);
 
     const ignored = newId();
     await decide(ignored, { decision: 'Ignore' });
@@ -364,16 +365,13 @@ describe('The way of an event', function () {
     const id = 'c'.repeat(32);
     const receipt = {
       receivedAtMs: NOW_MS,
+      deliveredAtMs: NOW_MS,
       partition: HERE,
       status: 202,
       attempts: 1,
-      deliveredAtMs: NOW_MS,
-      signature: 's',
-      unsentReason: null,
     };
-    await new PostgresReceiptStore(database.connection).keep([
-      { ...receipt, alertId: id, eventIds: [], destination: 'noc' },
-    ]);
+    const about = { alertId: id, eventIds: [], destination: 'noc', signature: 's', unsentReason: null };
+    await new PostgresReceiptStore(database.connection).keep([{ ...receipt, ...about }]);
     const { kind, state, explanation } = await trace(id);
     expect([kind, state]).to.deep.equal(['alert', 'forwarded']);
     expect(explanation).to.match(/about unmatched events .* noc took it\.$/);

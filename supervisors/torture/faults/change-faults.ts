@@ -1,7 +1,7 @@
 /** What people do while everything runs: they change settings, pool sizes, rules, destinations, keys, and replay letters. */
 import { INGEST_KEY_NAME, KNOWN_RULE } from '../rig.ts';
 import type { DestinationName } from '../rig.ts';
-import { between, lasting, persistently } from './fault.ts';
+import { between, lasting } from './fault.ts';
 import type { FaultKind, Harm } from './fault.ts';
 
 const HOLD_MS = { min: 500, max: 4_000 };
@@ -81,17 +81,12 @@ async function hold(
   await rig.change('POST', `/api/v2/destinations/${name}/resume`, { reason: 'torture' });
 }
 
-/** A person is as quick as remediation, and both want the same letters. */
-async function replayByHand({ rig, random, signal }: Harm): Promise<void> {
+/** A person asks for letters that remediation is about to replay, too: neither may send one twice. */
+async function replayByHand({ rig, random }: Harm): Promise<void> {
   const body = { destination: 'strict', per_second: between(random, 1, 10_000) };
-  const ask = async (): Promise<void> => {
-    const [node] = rig.nodes.filter(({ isRunning }) => isRunning);
-    const reply = await node?.admin('/api/v2/failures/replays', { method: 'POST', body });
-    if (reply?.status !== 202) throw new Error(`letters cannot be replayed: ${reply?.status}`);
-  };
   // While it still refuses: remediation leaves nothing to replay as soon as it does not.
   const refusing = rig.destinations.strict.misbehave('status-400', between(random, 1_000, 4_000));
-  await Promise.all([refusing, persistently(ask, signal)]);
+  await Promise.all([refusing, rig.change('POST', '/api/v2/failures/replays', body)]);
 }
 
 /**
