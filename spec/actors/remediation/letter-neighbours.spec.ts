@@ -65,6 +65,17 @@ describe('LetterReleaser, beside others', function () {
     }
   });
 
+  it('waits no longer for a letter of a node whose clock was ahead', async () => {
+    const aheadMs = Date.now() + 3_600_000;
+    await bed.dead([bed.alert('a', 1)], { firstFailedAtMs: aheadMs, lastFailedAtMs: aheadMs });
+    const limits = { ...LIMITS, baseMs: 60_000, delayMsMax: 60_000 };
+    await bed.settle(bed.releaser({ inForce: () => ({ destinations: ['noc'], limits }) }));
+    const [row] = await database.sql<{ waits: number }>(
+      `SELECT extract(epoch FROM retry_at - now())::float8 AS waits FROM dead_letters`,
+    );
+    expect(row?.waits).to.be.within(20, 60);
+  });
+
   it('throws a letter away although its dead letter is read once more meanwhile', async () => {
     const alert = bed.alert('a', 1);
     const failure = { firstFailedAtMs: 1_000, lastFailedAtMs: 2_000 };
