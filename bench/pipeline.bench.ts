@@ -15,6 +15,7 @@ import { STAMP, runHttpLoad } from './support/http-load.ts';
 import type { LoadReport } from './support/load.ts';
 import { Product } from './support/product.ts';
 import type { Cost } from './support/product.ts';
+import { lookAtStages, mediansBetween } from './support/stages.ts';
 import { costDetails, highestSustained } from './support/sustained.ts';
 import type { SteadyLoad } from './support/sustained.ts';
 
@@ -274,6 +275,7 @@ async function latency(
   });
   for (const load of LOADS) {
     await destination.report();
+    const before = await lookAtStages(product.node);
     const [timed, beside] = await Promise.all([
       runHttpLoad({
         ...{ port, connections: 8, durationMs, warmUpMs: 0, bodies, headers },
@@ -289,6 +291,7 @@ async function latency(
           }),
     ]);
     await product.settled(SETTLE_MS_MAX);
+    const stages = mediansBetween(before, await lookAtStages(product.node));
     const { latencyMs } = await destination.report();
     const what = `POST to webhook, ${load * 100} % load`;
     run.report({
@@ -299,6 +302,7 @@ async function latency(
         'reply p50 ms': timed.latencyMs.p50,
         alerts: latencyMs.count,
         'beside events/s': (beside?.perSecond ?? 0) * shape.events,
+        ...stages,
       },
     });
     run.report({

@@ -71,7 +71,8 @@ describe('the load generator', function () {
         answerWaitMs: 200,
       });
       expect(report.statuses).to.deep.equal({});
-      expect(report.unanswered).to.be.within(5, 6);
+      // Six are due in time; a busy machine ends a moment late, and more are due by then.
+      expect(report.unanswered).to.be.within(5, 10);
       expect(report.latencyMs.max).to.be.above(400);
     } finally {
       silent.closeAllConnections();

@@ -163,7 +163,7 @@ export class NodeProcess {
 
   async admin<T>(
     path: string,
-    init: { method?: string; body?: unknown; headers?: Record<string, string> } = {},
+    init: { method?: string; body?: unknown; headers?: Record<string, string>; timeoutMs?: number } = {},
   ): Promise<{ status: number; body: T }> {
     const reply = await fetch(`http://127.0.0.1:${this.ports.admin}${path}`, {
       method: init.method ?? 'GET',
@@ -173,7 +173,7 @@ export class NodeProcess {
         ...init.headers,
       },
       ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
-      signal: AbortSignal.timeout(15_000),
+      signal: AbortSignal.timeout(init.timeoutMs ?? 15_000),
     });
     const text = await reply.text();
     return {
