@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import { specDirectory } from '../support/servers.ts';
+import { STAGES } from '../../supervisors/threads/stage-latency.ts';
 
 interface Report {
   bench: string;
@@ -176,6 +177,10 @@ export function describeBenches(names: readonly BenchName[]): void {
         if (name === 'pipeline') {
           const cpu = report?.rows.find(({ what }) => what.startsWith('CPU, fsynced, single'));
           expect(cpu?.details).to.include.keys('gateway/main', 'gateway/ingest', 'supervisor/match');
+          const way = report?.rows.find(({ what }) => what === 'POST to webhook, 50 % load, p50');
+          expect(way?.details).to.include.keys(
+            ...STAGES.map((stage) => `${stage.replaceAll('_', ' ')} p50 ms up to`),
+          );
         }
       });
     }

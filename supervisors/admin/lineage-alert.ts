@@ -46,7 +46,7 @@ export function pastOf(receipt: StoredReceipt | undefined, letter: StoredDeadLet
 
 function unsentDocument(receipt: StoredReceipt | undefined): LineageAlertDocument['unsent'] {
   if (receipt === undefined || receipt.unsentReason === null) return null;
-  return { reason: receipt.unsentReason, at: new Date(receipt.deliveredAtMs).toISOString() };
+  return { reason: receipt.unsentReason, at: time(receipt.deliveredAtMs) };
 }
 
 function receiptDocument({

@@ -115,7 +115,7 @@ class Tracer {
     if (destination === undefined) return undefined;
     // It is in no mailbox that one would have to look at: it has ended, or its letter says what it is.
     const state = alertState(receipt, letter, { open: 0, dead: 0, untold: 0 });
-    const alert = { alert_id: id, destination, rule_id: 0, state, ...pastOf(receipt, letter) };
+    const alert = { alert_id: id, destination, state, ...pastOf(receipt, letter) };
     return { ...emptyAlert(id, true), ...stateOf({ kind: 'meta_alert', alert }) };
   }
 

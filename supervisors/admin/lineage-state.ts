@@ -15,8 +15,10 @@ export type Known =
   | { kind: 'never' }
   | { kind: 'request'; events: number; rejects: number; isComplete: boolean }
   | { kind: 'unknown_alert'; isComplete: boolean }
-  | { kind: 'meta_alert'; alert: LineageAlertDocument };
+  | { kind: 'meta_alert'; alert: AnyAlert };
 
+/** Also one that no rule has made. */
+type AnyAlert = Omit<LineageAlertDocument, 'rule_id'>;
 type State = Pick<LineageDocument, 'state' | 'explanation'>;
 
 const POLICY = {
@@ -169,7 +171,7 @@ function letters(
   ].join('');
 }
 
-function wasNeverSent({ dead_letter: letter }: LineageAlertDocument): boolean {
+function wasNeverSent({ dead_letter: letter }: AnyAlert): boolean {
   return letter !== null && (letter.reason === 'template' || wasShed(letter.reason));
 }
 
@@ -198,7 +200,7 @@ function compare(a: string, b: string): number {
 }
 
 /** Undefined while it has not ended, and of one that was taken when nobody knows. */
-function endOf(alert: LineageAlertDocument): End | undefined {
+function endOf(alert: AnyAlert): End | undefined {
   const { alert_id: alertId, receipt, unsent, dead_letter: letter } = alert;
   if (unsent !== null) return { alertId, at: unsent.at, state: endedAs(unsent.reason) };
   if (receipt !== null) return { alertId, at: receipt.delivered_at, state: 'forwarded' };
@@ -216,7 +218,7 @@ function endOf(alert: LineageAlertDocument): End | undefined {
   }
 }
 
-function metaAlert(alert: LineageAlertDocument): State {
+function metaAlert(alert: AnyAlert): State {
   const { destination, state, unsent } = alert;
   const tell = (known: State['state'], what: string): State => ({
     state: known,
